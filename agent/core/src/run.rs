@@ -14,6 +14,7 @@ use crate::op::{Op, Outcome};
 use crate::procedure::{Complete, Gate, Host, Next, Procedure, Want};
 use crate::step::facts;
 
+mod asks_on;
 mod reach;
 
 /// What the shell is to do, in this order.
@@ -149,6 +150,8 @@ pub struct Run {
     stage: Stage,
     procedure: Procedure,
     records: Vec<StepRecord>,
+    /// Preflights that have blocked, where what stands behind them was asked all the same.
+    blocked: Vec<(usize, Failure)>,
     grade: Option<Grade>,
     section: Option<Section>,
     /// The last change of the gMSA object of that section, as it was told with the leave.
@@ -221,6 +224,7 @@ impl Run {
             stage: Stage::Assuming,
             procedure: Procedure::new(false).of_run(generation),
             records,
+            blocked: Vec::new(),
             grade: None,
             section: None,
             after: None,
@@ -583,10 +587,12 @@ impl Run {
 
     /// Takes up what the journal says was done; what was begun and not finished is begun again, from its probe.
     fn replay(&mut self, history: &[Event]) {
+        let mut probed = asks_on::Probed::new();
         for event in history {
             match event {
                 Event::StepBegun { step, attempt, .. } => {
                     let at = usize::from(step.0);
+                    probed.remove(&at);
                     if let Some(record) = self.records.get_mut(at) {
                         record.attempts = *attempt;
                         record.ending = StepEnding::Inconclusive;
@@ -607,9 +613,16 @@ impl Run {
                         self.grade = self.grade.max(*grade);
                         self.stage = Stage::At(at + 1);
                     }
+                    self.went_on_behind(at, &probed);
+                }
+                Event::Probed { step, findings, .. } => {
+                    let told = probed.entry(usize::from(step.0)).or_default();
+                    told.extend(findings.iter().cloned());
                 }
                 Event::StepFailed { step, failure, .. } => {
                     let at = usize::from(step.0);
+                    // It says what blocked before it as well.
+                    self.blocked.clear();
                     self.close_record(at, StepEnding::Failed, &failure.what);
                     self.ending = Some(self.failed_at(at, &failure.what));
                     self.stage = Stage::Reporting;
@@ -642,7 +655,6 @@ impl Run {
                 | Event::BundleRefused { .. }
                 | Event::SecretAsked { .. }
                 | Event::SecretReceived { .. }
-                | Event::Probed { .. }
                 | Event::Discovered { .. }
                 | Event::ForestRead { .. }
                 | Event::ConnectSettingsRead { .. }
@@ -791,8 +803,14 @@ impl Run {
                 self.touched |= reach::touches(&want);
                 self.want(want, Some(at));
             }
+            Next::Complete(complete) if self.ends_blocked(at) => {
+                self.failed(at, Failure::plain(complete.summary), now);
+            }
             Next::Complete(complete) => self.completed(at, complete),
             Next::Failed(failure) => self.failed(at, *failure, now),
+            Next::CannotTell(question) if !self.blocked.is_empty() => {
+                self.failed(at, Failure::plain(question), now);
+            }
             Next::CannotTell(question) => {
                 self.leave_section(at, None);
                 self.close_record(at, StepEnding::Inconclusive, &question);
@@ -1023,6 +1041,10 @@ impl Run {
                 over.until
             ));
         }
+        let Some(failure) = self.goes_on_behind(at, failure) else {
+            return;
+        };
+        let failure = self.with_what_blocked(failure);
         self.close_record(at, StepEnding::Failed, &failure.what);
         let ending = self.failed_at(at, &failure.what);
         let event = Event::StepFailed {

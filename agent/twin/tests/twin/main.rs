@@ -1,5 +1,6 @@
 //! The agent's core on models of servers: recipes, faults and cuts; orders from outside; each probe; the removal.
 
+mod asks_on;
 mod broken_off;
 mod common;
 mod connect_removal;
