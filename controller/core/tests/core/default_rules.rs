@@ -72,6 +72,13 @@ fn told(own: SettingsSeen, other: Option<SettingsSeen>) -> (Verdict, String) {
     (finding.verdict, finding.read)
 }
 
+/// What is told of two servers whose default rules are the same, or of which one was edited.
+pub(crate) fn compared(same: bool) -> Verdict {
+    let at = |join| seen(Some(OLD), rules(&[join, COMMON], "2 rules, sha256 1"));
+    let edited = ("User Join", "default, enabled, sha256 cc");
+    told(at(JOIN), Some(at(if same { JOIN } else { edited }))).0
+}
+
 #[test]
 fn what_differs_is_named_and_what_cannot_be_compared_is_said() {
     let at = |settings| seen(Some(OLD), settings);

@@ -58,14 +58,14 @@ fn facts(is: Is) -> Facts {
 }
 
 /// A document that says one thing of a version.
-fn says(row: &str, certainty: &str) -> Arc<Versions> {
+pub(crate) fn says(row: &str, certainty: &str) -> Arc<Versions> {
     let text = format!(
         "checked_on = \"2026-09-01\"\n{row}\nproduct = \"connect\"\nsource = \"a page\"\ncertainty = \"{certainty}\"\n"
     );
     Arc::new(Versions::parse(&text).unwrap())
 }
 
-fn recalled(version: Version) -> String {
+pub(crate) fn recalled(version: Version) -> String {
     format!("[[release]]\nversion = \"{version}\"\nrecalled = \"it breaks\"")
 }
 

@@ -19,6 +19,7 @@ mod common;
 mod conditional_access;
 mod connect;
 mod connect_ready;
+mod controllers_rows;
 mod custom;
 mod default_rules;
 mod directory_work;

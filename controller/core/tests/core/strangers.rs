@@ -343,6 +343,22 @@ fn an_application_that_names_a_server_here_is_its_own_and_one_that_names_none_ma
     );
 }
 
+/// What is told of the identity of a server that is gone for good, once it was deleted or while it is there.
+pub(crate) fn left_by_a_server_that_is_gone(deleted: bool) -> Vec<Verdict> {
+    let mut world = World::new();
+    let plan = world.plan("gone = [\"old-99.a.test\"]\n");
+    world.apply(1, &plan);
+    let left = if deleted {
+        Vec::new()
+    } else {
+        vec![managed("OLD-99")]
+    };
+    world.tenant_lets_in(Part::Seen(left), &[]);
+    let found = world.fleet.left_over(&TENANT.parse().unwrap());
+    assert!(found.iter().all(|one| one.id == "PV39"), "{found:?}");
+    found.into_iter().map(|one| one.verdict).collect()
+}
+
 /// PV39: what a server that Connect is off for good leaves in the tenant is named, by whichever way it was let in.
 #[test]
 fn an_identity_of_a_server_that_is_gone_is_left_over_until_it_is_deleted() {

@@ -24,18 +24,18 @@ use serde_json::json;
 
 use crate::common;
 
-const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
 fn id() -> TenantId {
     TENANT.parse().unwrap()
 }
 
-fn minutes_ago(minutes: u64) -> Option<Timestamp> {
+pub(crate) fn minutes_ago(minutes: u64) -> Option<Timestamp> {
     Some(NOW.minus(Duration::from_secs(minutes * 60)))
 }
 
-fn job(last_success: Option<Timestamp>, quarantined: bool) -> Job {
+pub(crate) fn job(last_success: Option<Timestamp>, quarantined: bool) -> Job {
     Job {
         template: "AD2AADProvisioning".to_owned(),
         status: "Active".to_owned(),
@@ -45,7 +45,7 @@ fn job(last_success: Option<Timestamp>, quarantined: bool) -> Job {
 }
 
 /// Two active agents that serve a.test, whose job succeeded two minutes ago.
-fn sound() -> Observation {
+pub(crate) fn sound() -> Observation {
     let agent = |machine: &str| AgentSeen {
         machine: machine.to_owned(),
         status: "active".to_owned(),
@@ -77,7 +77,32 @@ fn configuration() -> Configuration {
     serde_json::from_value(value).unwrap()
 }
 
-fn known(names: &[&str]) -> Fleetwide {
+/// The configuration of a.test with these jobs.
+pub(crate) fn with_jobs(jobs: Vec<Job>) -> Configuration {
+    Configuration {
+        jobs: Part::Seen(jobs),
+        ..configuration()
+    }
+}
+
+/// The same fleet, of which the last server has reported by the time at which the tenant was read that nothing of an agent runs there, and names the
+/// tenant still.
+pub(crate) fn without_an_agent(names: &[&str]) -> Fleetwide {
+    let mut known = known(names);
+    let leftover = ProvisioningAgentFacts {
+        version: None,
+        tenant: Some(id()),
+        service: None,
+        account: None,
+        options: None,
+        updater: None,
+    };
+    let last: TargetId = names.last().unwrap().parse().unwrap();
+    known.get_mut(&last).unwrap().facts = Some((NOW, common::facts(Some(leftover), None)));
+    known
+}
+
+pub(crate) fn known(names: &[&str]) -> Fleetwide {
     let entry = |name: &&str| {
         let agent = ProvisioningAgentFacts {
             version: Some(common::AGENT),
