@@ -7,12 +7,17 @@ use std::time::Duration;
 use protocol::event::{Finding, Owner, Verdict};
 use protocol::key::PublicKey;
 use protocol::signed::{Ending, Receipt, RoleKeys, Verified, verify};
+use protocol::step::{Preflight, Step};
 use protocol::{BundleId, Digest, GmsaName, RolloutId, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::answered::{Answers, attested};
 use crate::fleet::Fleet;
-use crate::plan::Plan;
+use crate::plan::{Inputs, Plan};
+
+mod asked;
+
+pub use asked::Asked;
 
 /// How long a preflight's answers count: what a network, a directory and a group policy are changes from one day to the next.
 /// An older one is not read.
@@ -37,6 +42,8 @@ pub struct Readiness {
     pub untold: Vec<Finding>,
     /// The gMSA that it was asked about.
     pub gmsa: Option<GmsaName>,
+    /// What was asked of it, as its plan had it.
+    pub asked: Asked,
 }
 
 /// The newest of each server.
@@ -89,12 +96,12 @@ pub struct Named {
 }
 
 /// The receipt of a preflight, where that agent has signed it for that bundle and it has an answer: who broke off is neither ready
-/// nor blocked. `seen` is the server's lasting facts, `findings` what its probes said.
+/// nor blocked. `seen` is the server's lasting facts, `findings` what its probes said, `steps` those of the bundle, as the plan has them.
 #[must_use]
 pub fn of(
     (target, key, bundle): (&TargetId, PublicKey, BundleId),
     (envelope, ending): (&str, &Ending),
-    (findings, gmsa): (&[Finding], Option<GmsaName>),
+    (findings, gmsa, steps): (&[Finding], Option<GmsaName>, &[Step]),
     seen: Option<Digest>,
     now: Timestamp,
 ) -> Option<Readiness> {
@@ -129,6 +136,7 @@ pub fn of(
         untold: untold.cloned().collect(),
         blocks,
         gmsa,
+        asked: Asked::of(steps, &receipt.steps),
     })
 }
 
@@ -167,11 +175,12 @@ impl Readiness {
         }
     }
 
-    /// How it stands to a plan that is made at `now`, while that server is `essence`, with what people have attested.
+    /// How it stands to a plan that is made at `now`, while that server is `essence` and `asks` is what would be asked of it, with what
+    /// people have attested.
     #[must_use]
     pub fn standing(
         &self,
-        (target, essence): (&TargetId, Option<Digest>),
+        (target, essence, asks): (&TargetId, Option<Digest>, Option<&Preflight>),
         answers: &Answers,
         now: Timestamp,
     ) -> Standing {
@@ -187,7 +196,14 @@ impl Readiness {
             );
             return Standing::NotRead { why };
         }
-        let (mut untold, mut said) = (Vec::new(), Vec::new());
+        if let Some(how) = asks.and_then(|asks| self.asked.differs(asks)) {
+            let why = format!(
+                "its newest preflight, at {}, asked about another topology ({how})",
+                self.at
+            );
+            return Standing::NotRead { why };
+        }
+        let (mut untold, mut said) = (self.asked.unasked.clone(), Vec::new());
         for finding in &self.untold {
             match attested(answers, (target, self.gmsa.as_ref()), finding, now) {
                 Some(one) => said.push(format!("{} ({}): {}", one.id, one.what, one.sentence)),
@@ -212,8 +228,8 @@ impl Readiness {
 }
 
 /// Has a plan that changes products name the newest preflight of each server that it changes, and warns of those that it found
-/// blocked.
-pub fn tell(plan: &mut Plan, fleet: &Fleet, now: Timestamp) {
+/// blocked. `inputs` is what the plan was made of: an answer counts for what it would ask.
+pub fn tell(plan: &mut Plan, fleet: &Fleet, inputs: Inputs<'_>, now: Timestamp) {
     if !plan.kind.changes_products() {
         return;
     }
@@ -229,7 +245,8 @@ pub fn tell(plan: &mut Plan, fleet: &Fleet, now: Timestamp) {
                 let known = fleet.known().get(target);
                 let facts = known.and_then(|known| known.facts.as_ref());
                 let essence = facts.map(|(_, facts)| facts.essence());
-                receipt.standing((target, essence), fleet.answers(), now)
+                let asks = asked::would_ask(inputs, target, &part.lane);
+                receipt.standing((target, essence, asks.as_ref()), fleet.answers(), now)
             },
         );
         if let Standing::Blocked { by, blocks, .. } = &standing {

@@ -52,6 +52,9 @@ pub(crate) struct Row {
     /// The signed receipt that closes them: when it came, of which rollout, and its digest. A question about a move has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) receipt: Option<Named>,
+    /// What was to be asked of it and was not, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) unasked: Vec<String>,
     /// Who answers for its domains and its tenant, as the topology says.
     #[serde(skip_serializing_if = "Owners::is_empty")]
     pub(super) owners: Owners,
@@ -77,7 +80,12 @@ impl Row {
 
     fn mended(&self, asked: Asked) -> String {
         let blocks = self.findings.iter().filter(|one| one.blocks()).count();
-        format!("not {}, {blocks} to mend first", asked.word())
+        let and = if self.unasked.is_empty() {
+            ""
+        } else {
+            ", and not all was asked"
+        };
+        format!("not {}, {blocks} to mend first{and}", asked.word())
     }
 }
 
@@ -160,12 +168,15 @@ pub(crate) async fn run(
         }
         report.servers.push(Row {
             target: target.target.clone(),
-            ready: target.state == "done" && !why.findings.iter().any(Finding::blocks),
+            ready: target.state == "done"
+                && why.unasked.is_empty()
+                && !why.findings.iter().any(Finding::blocks),
             state: target.state.clone(),
             detail: target.detail.clone(),
             findings: why.findings,
             attested: why.attested,
             receipt: why.receipt,
+            unasked: why.unasked,
             owners: report::owners(&topology, &target.target),
             network: stored
                 .targets
@@ -277,6 +288,9 @@ fn text(report: &Report, asked: Asked) -> String {
         for one in open {
             text.push_str(&finding(one, row));
         }
+        for one in &row.unasked {
+            text.push_str(&format!("  {:<11} {one}\n", "not asked"));
+        }
         let passed = row.findings.iter();
         let passed = passed.filter(|one| one.verdict == Verdict::Pass).count();
         text.push_str(&format!(
@@ -308,6 +322,42 @@ fn text(report: &Report, asked: Asked) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What an agent did not come to is no part of "so many to mend first", and is said on the screen and in the file.
+    #[test]
+    fn what_was_not_asked_is_told_beside_what_was() {
+        let row = Row {
+            target: "s1.a.test".parse().unwrap(),
+            ready: false,
+            state: "failed".to_owned(),
+            detail: String::new(),
+            findings: Vec::new(),
+            attested: Vec::new(),
+            receipt: None,
+            unasked: vec!["what Connect Sync needs was not asked".to_owned()],
+            owners: Owners::new(),
+            network: Vec::new(),
+        };
+        assert_eq!(
+            row.head(),
+            "not ready, 0 to mend first, and not all was asked"
+        );
+        let report = Report {
+            rollout: "r1".to_owned(),
+            tenants: BTreeMap::new(),
+            servers: vec![row],
+            network: Vec::new(),
+            not_asked: BTreeMap::new(),
+        };
+        let line = "  not asked   what Connect Sync needs was not asked\n";
+        let shown = text(&report, Asked::Ready);
+        assert!(shown.contains(line), "{shown}");
+        let folder = tempfile::tempdir().unwrap();
+        let into = Place::at(folder.path().to_owned()).unwrap();
+        let made = into.write(&report).unwrap();
+        let written = std::fs::read_to_string(&made[0]).unwrap();
+        assert!(written.contains(line), "{written}");
+    }
 
     /// Whoever a silent server belongs to asks for its file as well.
     #[test]

@@ -175,6 +175,9 @@ fn part(row: &Row, report: &Report) -> String {
             text.push_str(&finding(one, row));
         }
     }
+    for one in &row.unasked {
+        text.push_str(&format!("  {:<11} {one}\n", "not asked"));
+    }
     let untold = |one: &&Finding| one.verdict == Verdict::CannotTell;
     let notes = |one: &&Finding| one.verdict == Verdict::Fail && one.severity == Severity::Info;
     text.push_str(&format!(

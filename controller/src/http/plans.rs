@@ -136,7 +136,7 @@ pub(super) async fn plan(
         if let Err(why) = judge(&mut plan, core.fleet.known(), &versions, crate::now()) {
             return drop(answer.send(Err(Problem::Refused(why))));
         }
-        readiness::tell(&mut plan, &core.fleet, crate::now());
+        readiness::tell(&mut plan, &core.fleet, inputs, crate::now());
         let id = plan.id();
         let preflight = plan.kind == Kind::Preflight;
         let planned = Planned {

@@ -220,6 +220,9 @@ pub struct Why {
     /// The receipt that closes the findings, where they are those of a preflight that came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Named>,
+    /// What was to be asked with those findings and was not, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unasked: Vec<String>,
 }
 
 impl Why {
@@ -239,6 +242,7 @@ impl Why {
             others: Vec::new(),
             orders: Vec::new(),
             receipt: None,
+            unasked: Vec::new(),
         }
     }
 

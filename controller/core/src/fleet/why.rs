@@ -106,6 +106,8 @@ impl Fleet {
             answer.push_str(&behind.0);
             orders = behind.1;
         }
+        let closed = self.receipts.get(target);
+        let closed = closed.filter(|one| one.rollout == id);
         Some(Why {
             answer,
             attested: self.attested(id, target, &work.findings, now),
@@ -115,11 +117,8 @@ impl Fleet {
             lifts: row.lifts,
             others,
             orders,
-            receipt: self
-                .receipts
-                .get(target)
-                .filter(|one| one.rollout == id)
-                .map(Readiness::named),
+            receipt: closed.map(Readiness::named),
+            unasked: closed.map_or_else(Vec::new, |one| one.asked.unasked.clone()),
             ..nothing
         })
     }

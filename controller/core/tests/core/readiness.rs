@@ -18,10 +18,10 @@ use protocol::answers::DirectoryAnswers;
 use protocol::event::{Event, Failure, Finding, Owner, Severity, Verdict};
 use protocol::facts::ConnectFacts;
 use protocol::key::SigningKey;
-use protocol::signed::{Ending, Phase, Receipt, sign};
+use protocol::signed::{Ending, Phase, Receipt, StepEnding, StepRecord, sign};
 use protocol::{
-    BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex, TargetId,
-    Timestamp,
+    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
+    TargetId, Timestamp,
 };
 
 use crate::common;
@@ -34,6 +34,10 @@ pub(crate) struct World {
     pub(crate) key: Rc<SigningKey>,
     pub(crate) server: TargetId,
     pub(crate) now: Timestamp,
+    /// What is written of the tenant and of the group, and the domains that it serves.
+    written: (&'static str, &'static str, &'static str),
+    /// How the steps of the next run end; none are told where that is not looked at.
+    steps: Vec<StepRecord>,
     events: u64,
 }
 
@@ -44,6 +48,8 @@ impl World {
             key: Rc::new(SigningKey::generate()),
             server: "s1.a.test".parse().unwrap(),
             now: NOW,
+            written: ("", "", "\"a.test\""),
+            steps: Vec::new(),
             events: 0,
         };
         world.take(&common::enrolled(&world.server, world.key.public()), None);
@@ -62,19 +68,17 @@ impl World {
     }
 
     fn plan(&self, purpose: Purpose) -> Plan {
+        let (tenant, group, serves) = self.written;
         let text = format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[domain.\"a.test\"]\nowner = \"ad@a.test\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n"
+            "[tenant.main]\nid = \"{TENANT}\"\n{tenant}[domain.\"a.test\"]\nowner = \"ad@a.test\"\n[domain.\"b.test\"]\n[agents.a]\nserves = [{serves}]\nhosts = [\"s1.a.test\"]\n{group}"
         );
         let (topology, findings) = parse(&[common::document(text)]);
         assert!(findings.is_empty(), "{findings:?}");
-        let mut plan = plan(Inputs::of(
-            &topology,
-            &Policy::default(),
-            self.fleet.known(),
-            &common::artifacts(),
-            purpose,
-        ));
-        tell(&mut plan, &self.fleet, self.now);
+        let (policy, artifacts) = (Policy::default(), common::artifacts());
+        let known = self.fleet.known();
+        let inputs = Inputs::of(&topology, &policy, known, &artifacts, purpose);
+        let mut plan = plan(inputs);
+        tell(&mut plan, &self.fleet, inputs, self.now);
         plan
     }
 
@@ -147,7 +151,7 @@ impl World {
             ended: self.now,
             ending: ending.clone(),
             grade: None,
-            steps: Vec::new(),
+            steps: self.steps.clone(),
             epoch: Epoch(1),
             first_event: EventIndex(1),
             last_event: EventIndex(self.events),
@@ -280,6 +284,81 @@ fn what_is_older_than_a_day_or_of_another_state_of_the_server_counts_as_not_read
     let other = common::facts(None, Some(connect));
     world.tell(&Event::FactsReported(Box::new(other)));
     assert!(not_read(&world.standing()).contains("has changed since"));
+}
+
+/// An answer counts for its own question: where the topology asks something else by now, nobody has answered that.
+#[test]
+fn an_answer_to_another_topology_counts_as_not_read_and_says_what_was_not_asked() {
+    let both = "\"a.test\", \"b.test\"";
+    let one = "\"a.test\"";
+    for (then, now, said) in [
+        (("", "", one), ("", "", both), "(b.test was not asked)"),
+        (("", "", both), ("", "", one), "(b.test was asked too)"),
+        (
+            ("", "", one),
+            ("sign_in = \"wizard\"\n", "", one),
+            "sign_in was another one",
+        ),
+        (
+            ("", "", one),
+            ("", "gmsa = \"other$\"\n", one),
+            "gmsa was another one",
+        ),
+        (
+            ("", "", one),
+            (
+                "",
+                "options = { proxy = \"http://proxy.a.test:8080\" }\n",
+                one,
+            ),
+            "the proxy was another one",
+        ),
+        (
+            ("", "", one),
+            ("", "may_fix = [\"tls12\"]\n", one),
+            "may_fix was another one",
+        ),
+    ] {
+        let mut world = World::new();
+        world.written = then;
+        world.preflight(1, vec![passes()]);
+        assert!(matches!(world.standing(), Standing::Ready { .. }), "{said}");
+        world.written = now;
+        let standing = world.standing();
+        let why = not_read(&standing);
+        let start = format!("its newest preflight, at {NOW}, asked about another topology (");
+        assert!(why.starts_with(&start) && why.contains(said), "{why}");
+        assert!(render(&world.plan(Purpose::Install)).contains(said));
+        // Asked anew, it counts.
+        world.preflight(2, vec![passes()]);
+        assert!(matches!(world.standing(), Standing::Ready { .. }), "{said}");
+    }
+}
+
+/// An agent of an earlier release ends at the first preflight that blocks: what stands behind it is said to be unasked.
+#[test]
+fn what_an_earlier_agent_did_not_come_to_is_no_answer() {
+    let mut world = World::new();
+    let record = |ending| StepRecord {
+        step: StepIndex(0),
+        kind: "preflight".to_owned(),
+        ending,
+        attempts: Attempt(u16::from(ending != StepEnding::NotBegun)),
+        summary: String::new(),
+    };
+    world.steps = vec![record(StepEnding::AlreadySo)];
+    world.preflight(1, vec![passes()]);
+    assert!(matches!(world.standing(), Standing::Ready { .. }));
+    world.steps = vec![record(StepEnding::NotBegun)];
+    world.preflight(2, vec![passes()]);
+    let standing = world.standing();
+    assert!(
+        not_read(&standing).contains("what the provisioning agent needs was not asked"),
+        "{standing:?}"
+    );
+    let why = world.fleet.why(&world.server, &Live::default(), world.now);
+    let why = why.unwrap();
+    assert_eq!(why.unasked.len(), 1, "{why:?}");
 }
 
 #[test]

@@ -405,7 +405,10 @@ impl Fleet {
         let whose = (target, *key, open.bundle);
         let findings = work.findings.as_slice();
         let gmsa = self.gmsa_of(open.rollout, target).cloned();
-        if let Some(receipt) = readiness::of(whose, said, (findings, gmsa), seen, now) {
+        let part = rollout.and_then(|rollout| rollout.plan.targets.get(target));
+        let phase = part.and_then(|part| part.phases.get(work.phase));
+        let steps = phase.map_or(&[][..], |phase| phase.steps.as_slice());
+        if let Some(receipt) = readiness::of(whose, said, (findings, gmsa, steps), seen, now) {
             self.receipts.insert(target.clone(), receipt);
         }
     }
