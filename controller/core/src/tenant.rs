@@ -156,6 +156,25 @@ impl Job {
     }
 }
 
+impl Configuration {
+    /// Whether it is of that domain: by its own word, else by its name, which the portal gives it after the domain.
+    #[must_use]
+    pub fn is_of(&self, domain: &DomainName) -> bool {
+        let name = self.domain.seen().unwrap_or(&self.name);
+        name.eq_ignore_ascii_case(domain.as_str())
+    }
+
+    /// Its jobs that are at work, as its tenant was read at that time, succeeding or not. What a job's status does not tell for sure is not
+    /// counted.
+    pub fn at_work(&self, read_at: Timestamp) -> impl Iterator<Item = &Job> {
+        let jobs = self.jobs.seen().into_iter().flatten();
+        jobs.filter(move |job| match job.health(read_at) {
+            Health::Runs(_) | Health::Quarantined | Health::Late => true,
+            Health::Stopped(_) | Health::Untold(_) => false,
+        })
+    }
+}
+
 /// Which objects of its domain a configuration takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -550,12 +569,7 @@ impl Observation {
 
     fn configuration(&self, domain: &DomainName) -> Option<&Configuration> {
         let configurations = self.configurations.seen()?;
-        // Its own word goes before its name, which anybody may have given it.
-        let own = |one: &&Configuration| {
-            let name = one.domain.seen().unwrap_or(&one.name);
-            name.eq_ignore_ascii_case(domain.as_str())
-        };
-        configurations.iter().find(own)
+        configurations.iter().find(|one| one.is_of(domain))
     }
 
     fn job(&self, domain: &DomainName) -> Option<&Job> {

@@ -11,7 +11,7 @@ use controller_core::plan::TargetPlan;
 use controller_core::recipe::PhaseWork;
 use controller_core::scope;
 use controller_core::tenant::Observation;
-use protocol::facts::Facts;
+use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::settings::ConnectSettings;
 use protocol::step::Product;
 use protocol::{DomainName, TargetId, TenantId, Timestamp, Version};
@@ -180,6 +180,28 @@ impl Since {
             if !named(domain.as_str()) {
                 return Err(format!(
                     "G10: {target} is of the last agents of {domain}, and no act of the plan names it"
+                ));
+            }
+            let there = |facts: &Facts| {
+                let agent = facts.provisioning_agent.as_ref();
+                agent.is_some_and(ProvisioningAgentFacts::is_there)
+            };
+            let mut others = change.facts.iter().filter(|(other, _)| {
+                let part = rollout.plan.targets.get(*other);
+                part.is_none_or(|part| !part.retires())
+            });
+            // Whoever stays may serve it; and what nothing works of any more serves nobody.
+            let last = change.facts.get(target).is_some_and(there)
+                && !others.any(|(_, facts)| there(facts));
+            let seen = self.tenants.get(&part.tenant).filter(|_| last);
+            let works = seen.is_some_and(|seen| {
+                let all = seen.configurations.seen().into_iter().flatten();
+                let mut own = all.filter(|one| one.is_of(domain));
+                own.any(|one| one.at_work(seen.at).next().is_some())
+            });
+            if works {
+                return Err(format!(
+                    "G10: {target} is of the last agents of {domain}, and its tenant has a configuration at work for it"
                 ));
             }
         }

@@ -694,6 +694,9 @@ impl Fleet {
             if let Some(hold) = self.unforeseen(rollout, part, now) {
                 return Err(hold);
             }
+            if let Some(hold) = self.still_configured(rollout, target) {
+                return Err(hold);
+            }
             if let Some(hold) = self.registered_elsewhere(target, part, phase) {
                 return Err(hold);
             }

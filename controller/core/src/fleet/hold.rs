@@ -95,6 +95,8 @@ pub enum Cause {
     Unaccepted,
     /// Its tenant shows by now what cannot be undone and does not stand in its plan (G10).
     Unforeseen,
+    /// It is the last agent of a domain for which its tenant has a configuration at work (G10).
+    StillConfigured,
     /// Its provisioning agent is registered with another tenant by now (G9).
     OtherTenant,
     /// Its product is watched.
@@ -155,7 +157,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::FleetFrozen,
         Self::Paused,
         Self::Aborted,
@@ -178,6 +180,7 @@ impl Cause {
         Self::VersionRefused,
         Self::Unaccepted,
         Self::Unforeseen,
+        Self::StillConfigured,
         Self::OtherTenant,
         Self::Watched,
         Self::TenantBlocks,
@@ -245,6 +248,7 @@ impl Cause {
             | Self::VersionRefused
             | Self::Unaccepted
             | Self::Unforeseen
+            | Self::StillConfigured
             | Self::OtherTenant
             | Self::TenantBlocks
             | Self::InBoth
@@ -306,6 +310,9 @@ impl Cause {
             }
             Self::Unforeseen => {
                 "an abort and a new plan, whose apply accepts that act; or entrain tenant read, once the tenant shows it no more"
+            }
+            Self::StillConfigured => {
+                "whoever runs the tenant disables the configuration of that domain, and entrain tenant read reads that"
             }
             Self::OtherTenant => {
                 "its agent is taken off where it is registered; or an abort and a corrected topology"
@@ -379,7 +386,7 @@ impl Cause {
             Self::InBoth => &[Rail::G7],
             Self::TenantBlocks => &[Rail::G8],
             Self::OtherTenant => &[Rail::G9],
-            Self::Unaccepted | Self::Unforeseen => &[Rail::G10],
+            Self::Unaccepted | Self::Unforeseen | Self::StillConfigured => &[Rail::G10],
             Self::FleetFrozen
             | Self::Paused
             | Self::Aborted
@@ -475,6 +482,7 @@ impl Cause {
                 &[Lifter::Agent, Lifter::Operator]
             }
             Self::TenantBlocks => &[Lifter::TenantAdministrator, Lifter::Approvers],
+            Self::StillConfigured => &[Lifter::TenantAdministrator],
             Self::InBoth => &[
                 Lifter::TenantAdministrator,
                 Lifter::DirectoryAdministrator,

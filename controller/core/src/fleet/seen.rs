@@ -7,7 +7,7 @@ use protocol::{RolloutId, TargetId, Timestamp};
 
 use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::state::{Fleet, Rollout, Work};
-use crate::plan::{Compare, TargetPlan, installs_active, switched_on};
+use crate::plan::{Compare, TargetPlan, installs_active, still_configured, switched_on};
 use crate::recipe::PhaseWork;
 use crate::scope::{self, Question, Verdict};
 use crate::settings::Difference;
@@ -119,6 +119,13 @@ impl Fleet {
                 scope::age(seen.observation.at, now)
             ),
         )
+    }
+
+    /// The last agent of a domain goes once its tenant shows no configuration at work for it any more (G10).
+    pub(super) fn still_configured(&self, rollout: &Rollout, target: &TargetId) -> Option<Hold> {
+        let plan = &rollout.plan;
+        let why = still_configured(plan, target, &self.known, &self.beyond)?;
+        because(Cause::StillConfigured, why)
     }
 
     /// A staging server becomes active only with the version that its plan has verified, as it tells it now (G4).

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::facts::ProvisioningAgentFacts;
 use protocol::{DomainName, TargetId, TenantId};
 
-use crate::facts::Fleetwide;
-use crate::plan::TargetPlan;
+use crate::beyond::Beyond;
+use crate::facts::{Fleetwide, Known};
+use crate::plan::{Plan, TargetPlan};
 use crate::tenant::{Part, Seen, Units};
 
 /// Servers of a tenant that keep their agent, of which it is not known what they serve: a person registered them at the wizard.
@@ -33,6 +34,64 @@ pub(super) fn untold<'a>(
     all.map(|(target, _)| target.as_str()).collect()
 }
 
+/// Whether an agent serves the domain that does not go: what the tenant has for it is meant then.
+fn goes_on(
+    known: &Fleetwide,
+    targets: &BTreeMap<TargetId, TargetPlan>,
+    (tenant, domain, leaving): (&TenantId, &DomainName, &[TargetId]),
+) -> bool {
+    let serves = |(target, known): (&TargetId, &Known)| {
+        let facts = known.facts.as_ref();
+        let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+        let own = agent.filter(|agent| agent.is_there() && agent.tenant.as_ref() == Some(tenant));
+        let domains = known.domains.as_ref();
+        own.is_some()
+            && !leaving.contains(target)
+            && targets.get(target).is_none_or(|part| !part.retires())
+            && domains.is_some_and(|domains| domains.contains(domain))
+    };
+    let leaving: BTreeSet<TargetId> = leaving.iter().cloned().collect();
+    known.iter().any(serves) || !untold(known, targets, tenant, &leaving).is_empty()
+}
+
+/// What the last agent of a domain waits for: the order in which a domain ends has its configuration disabled first (product facts 1.12),
+/// and a job whose calls fail is quarantined (1.13 [P]). `None` where none is at work as the tenant was read last, where nobody has read it or
+/// its configurations (which whoever accepted the act was told), and where another agent may serve the domain.
+pub(crate) fn still_configured(
+    plan: &Plan,
+    target: &TargetId,
+    known: &Fleetwide,
+    beyond: &Beyond,
+) -> Option<String> {
+    let part = plan.targets.get(target)?;
+    let facts = known.get(target)?.facts.as_ref();
+    let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+    // What nothing works of any more serves nobody.
+    if !part.retires() || part.is_read_only() || !agent?.is_there() {
+        return None;
+    }
+    let Seen { observation, by } = beyond.tenants.get(&part.tenant)?;
+    let tenant = &plan.lanes.get(&part.lane)?.tenant_name;
+    let at = observation.at;
+    let all = observation.configurations.seen()?;
+    let ends = plan
+        .domains
+        .iter()
+        .filter(|(_, service)| service.servers.is_empty() && service.leaving.contains(target));
+    ends.into_iter().find_map(|(domain, service)| {
+        let own = all.iter().filter(|one| one.is_of(domain));
+        let mut jobs = own.flat_map(|one| one.at_work(at).map(move |job| (one, job)));
+        let (one, job) = jobs.next()?;
+        let of = (&part.tenant, domain, service.leaving.as_slice());
+        (!goes_on(known, &plan.targets, of)).then(|| {
+            format!(
+                "configuration {} of {domain} is still at work, as {by} read tenant {tenant} at {at} ({} is {}): without an agent its calls fail, and it is quarantined (G10); whoever runs the tenant disables it, with its scope emptied before where what it synchronized is to go; then `entrain tenant read {tenant}` lifts it",
+                one.name, job.template, job.status
+            )
+        })
+    })
+}
+
 /// What whoever runs the tenant does before, and what is seen of that.
 pub(super) fn before(domain: &DomainName, seen: Option<&Seen>) -> String {
     format!(
@@ -53,11 +112,7 @@ fn stands(domain: &DomainName, seen: Option<&Seen>) -> String {
             return format!("not seen in tenant, as {by} read it at {at}: {why}");
         }
     };
-    let own = all.iter().filter(|one| match &one.domain {
-        Part::Seen(own) => own.eq_ignore_ascii_case(domain.as_str()),
-        // The portal names it after the domain.
-        Part::NotSeen(_) => one.name.eq_ignore_ascii_case(domain.as_str()),
-    });
+    let own = all.iter().filter(|one| one.is_of(domain));
     let told: Vec<String> = own
         .map(|one| match (&one.units, &one.jobs) {
             (Part::Seen(Units::Nothing), _) => format!("{} takes nothing any more", one.name),

@@ -218,7 +218,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         | Kind::Undo
         | Kind::Transition => BTreeMap::new(),
     };
-    Plan {
+    let mut plan = Plan {
         format: 1,
         kind,
         topology: topology.digest,
@@ -247,7 +247,16 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         owners: owners(topology),
         readiness: BTreeMap::new(),
         exports,
+    };
+    let ends = plan.targets.keys().filter_map(|target| {
+        let why = abandoned::still_configured(&plan, target, known, inputs.beyond)?;
+        Some((target.clone(), format!("held: {why}")))
+    });
+    let ends: Vec<(TargetId, String)> = ends.collect();
+    for (target, why) in ends {
+        add_reason(&mut plan.targets, &target, &why);
     }
+    plan
 }
 
 /// Who answers for each domain of which that is written.

@@ -14,6 +14,7 @@ pub(crate) mod told;
 mod transition;
 mod undo;
 
+pub(crate) use abandoned::still_configured;
 pub use build::{Inputs, Purpose, plan};
 pub(crate) use build::{installs_active, stranger, switched_on};
 pub use exporting::Exporting;

@@ -16,7 +16,7 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan, switch};
 use controller_core::policy;
 use controller_core::rails::Rail;
 use controller_core::record::{Order, Record};
-use controller_core::tenant::{Observation, Organization, Part};
+use controller_core::tenant::{Configuration, Job, Observation, Organization, Part, Units};
 use controller_core::topology::parse;
 use controller_core::versions::Versions;
 use protocol::event::{DiscoveredServer, Event, GmsaObject, Section};
@@ -660,6 +660,112 @@ fn g9_a_server_that_is_registered_elsewhere_by_now_is_left_as_it_is() {
     (agent.version, agent.service) = (None, None);
     world.reports("s1.a.test", gone);
     assert!(world.gets_leave("s1.a.test", &outage()));
+}
+
+/// Product facts 1.12: the configuration of a domain is disabled before its last agent goes.
+#[test]
+fn g10_the_last_agent_of_a_domain_waits_until_its_configuration_is_seen_to_be_disabled() {
+    let job = |status: &str| Job {
+        template: "AD2AADProvisioning".to_owned(),
+        status: status.to_owned(),
+        quarantined: false,
+        last_success: None,
+    };
+    let of = |domain: &str, status: &str| Configuration {
+        name: domain.to_owned(),
+        jobs: Part::Seen(vec![job(status)]),
+        domain: Part::Seen(domain.to_owned()),
+        guard: Part::Seen(None),
+        units: Part::Seen(Units::Whole),
+    };
+    let seen = |configurations| {
+        let mut observation = Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "403");
+        observation.configurations = configurations;
+        Record::TenantSeen {
+            observation: Box::new(observation),
+            by: "anna".to_owned(),
+        }
+    };
+    let reads = |world: &mut World, status: &str| {
+        world.take(&seen(Part::Seen(vec![of("A.test", status)])));
+    };
+    let ends = "[agents.a]\nserves = [\"a.test\"]\nhosts = []\nretired = [\"s1.a.test\"]\n";
+    // A tenant that nobody reads shows nothing: whoever accepted the act was told so.
+    let mut world = World::new(ends, |_| agent(TENANT), plan);
+    assert!(world.plan.irreversible[0].contains("not seen in tenant: nobody has read it"));
+    for at_work in ["Active", "Quarantine"] {
+        world.offer_holds(
+            Rail::G10,
+            "s1.a.test",
+            |world| reads(world, at_work),
+            |world| reads(world, "Disabled"),
+        );
+    }
+    for none in [
+        Part::NotSeen("403".to_owned()),
+        Part::Seen(Vec::new()),
+        Part::Seen(vec![of("b.test", "Active")]),
+        // What a status does not tell stops nothing, and stands in the plan.
+        Part::Seen(vec![of("a.test", "Enthusiastic")]),
+    ] {
+        reads(&mut world, "Active");
+        assert!(!world.is_offered("s1.a.test"));
+        world.take(&seen(none.clone()));
+        assert!(world.is_offered("s1.a.test"), "{none:?}");
+    }
+    // It has begun, and somebody switches the configuration on again.
+    world.issue(ID, "s1.a.test");
+    let section = Section {
+        outage: true,
+        gmsa: None,
+    };
+    world.leave_holds(
+        Rail::G10,
+        "s1.a.test",
+        &section,
+        |world| reads(world, "Active"),
+        |world| reads(world, "Paused"),
+    );
+    // A plan that is made meanwhile says so.
+    reads(&mut world, "Active");
+    let beyond = world.fleet.beyond().clone();
+    let planned = |text: &str| {
+        let made = World::new(
+            text,
+            |_| agent(TENANT),
+            |inputs| {
+                plan(Inputs {
+                    beyond: &beyond,
+                    ..inputs
+                })
+            },
+        );
+        let why = &made.plan.targets[&id("s1.a.test")].why;
+        why.iter()
+            .any(|why| why.starts_with("held: configuration A.test of a.test is still at work"))
+    };
+    assert!(planned(ends));
+    // Where others stay to serve it, or may do so by what a person gave them, it goes on for them.
+    for stays in [
+        "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s2.a.test\", \"s3.a.test\"]\nretired = [\"s1.a.test\"]\n",
+        "[agents.a]\nserves = [\"a.test\"]\nhosts = []\nretired = [\"s1.a.test\"]\n[agents.b]\nserves = [\"b.test\"]\nhosts = [\"s2.a.test\", \"s3.a.test\"]\n",
+    ] {
+        assert!(!planned(stays), "{stays}");
+        let mut world = World::new(stays, |_| agent(TENANT), plan);
+        reads(&mut world, "Active");
+        for _ in 0..9 {
+            let others = ["s2.a.test", "s3.a.test"];
+            for server in others
+                .into_iter()
+                .filter(|one| world.is_offered(one))
+                .collect::<Vec<_>>()
+            {
+                world.runs(server);
+            }
+        }
+        let why = world.fleet.why(&id("s1.a.test"), &world.live, NOW).unwrap();
+        assert!(!why.answer.contains("still at work"), "{}", why.answer);
+    }
 }
 
 #[test]

@@ -490,9 +490,13 @@ fn asked(rail: Rail, place: Place) -> Asked {
                 )],
             ),
             Place::Offer => Yes(
-                "holds whatever changes something where fewer were accepted, and an installation that would switch on a tenant's synchronization, as it was read last, where its plan does not name that",
+                "holds whatever changes something where fewer were accepted, and an installation that would switch on a tenant's synchronization, as it was read last, where its plan does not name that; and the removal of a domain's last agent while its tenant, as it was read last, has a configuration at work for it",
                 &[
                     (UNDONE, "what_was_said_and_accepted_goes"),
+                    (
+                        CHANGED,
+                        "g10_the_last_agent_of_a_domain_waits_until_its_configuration_is_seen_to_be_disabled",
+                    ),
                     (
                         CHANGED,
                         "g10_what_a_tenant_shows_to_be_beyond_undoing_is_not_done_by_a_plan_that_does_not_name_it",
