@@ -1,4 +1,4 @@
-//! What holds a target, what lifts that, and who can. Each cause answers all of it by a match, so that none is added without.
+//! What holds a target, what lifts that, and who can. Each cause answers all of it by one row of a match, so that none is added without.
 
 use protocol::TargetId;
 use serde::{Deserialize, Serialize};
@@ -155,6 +155,47 @@ pub enum Cause {
     GivenUp,
 }
 
+/// What is said of a cause.
+struct Row {
+    in_turn: bool,
+    lifted_by: &'static str,
+    beside: Option<&'static str>,
+    rails: &'static [Rail],
+    lifters: &'static [Lifter],
+}
+
+/// A row: what lifts the cause, the guard rails that hold by it, and who can lift it. Of one whose turn comes by itself, what else lifts it
+/// stands apart behind `or`.
+macro_rules! row {
+    (held: $what:literal; $rails:expr; $who:expr) => {
+        Row {
+            in_turn: false,
+            lifted_by: $what,
+            beside: None,
+            rails: &$rails,
+            lifters: &$who,
+        }
+    };
+    (in turn: $what:literal; $rails:expr; $who:expr) => {
+        Row {
+            in_turn: true,
+            lifted_by: $what,
+            beside: None,
+            rails: &$rails,
+            lifters: &$who,
+        }
+    };
+    (in turn: $what:literal, or $beside:literal; $rails:expr; $who:expr) => {
+        Row {
+            in_turn: true,
+            lifted_by: concat!($what, " or ", $beside),
+            beside: Some($beside),
+            rails: &$rails,
+            lifters: &$who,
+        }
+    };
+}
+
 impl Cause {
     /// All of them.
     pub const ALL: [Self; 51] = [
@@ -211,214 +252,173 @@ impl Cause {
         Self::GivenUp,
     ];
 
+    /// All that is said of it, in one place.
+    const fn row(self) -> Row {
+        match self {
+            Self::FleetFrozen => row!(held: "entrain thaw --all"; []; [Lifter::Operator]),
+            Self::Paused => row!(held: "entrain resume"; []; [Lifter::Operator]),
+            Self::Aborted => {
+                row!(held: "nothing; a new plan and its apply take the work up again"; []; [Lifter::Nobody])
+            }
+            Self::NotBegun => {
+                row!(in turn: "the hour for which it was ordered"; []; [Lifter::Time])
+            }
+            Self::BundleOpen => {
+                row!(held: "the end of that bundle: by itself, by an abort of its rollout, or by a resolve of a server that is away"; [Rail::G5]; [Lifter::Work, Lifter::Operator])
+            }
+            Self::NoBundle => {
+                row!(held: "the end of that run, which comes at its next gate"; []; [Lifter::Work])
+            }
+            Self::NotEnrolled => {
+                row!(held: "its enrollment, with a join file of entrain token"; []; [Lifter::Operator, Lifter::ServerAdministrator])
+            }
+            Self::Doubted => {
+                row!(held: "the copies are taken off and the one that stays enrolls with a new key, once entrain agents replace has freed the name"; []; [Lifter::Operator, Lifter::ServerAdministrator])
+            }
+            Self::ServerFrozen => {
+                row!(held: "entrain-agent thaw on that server, or the end of the freeze"; []; [Lifter::ServerAdministrator, Lifter::Time])
+            }
+            Self::Unmet => {
+                row!(held: "the return of its agent"; []; [Lifter::Agent, Lifter::ServerAdministrator])
+            }
+            Self::OtherUnmet => {
+                row!(held: "the return of that other agent, or its revocation"; []; [Lifter::Agent, Lifter::Operator])
+            }
+            Self::LeftJustNow => {
+                row!(in turn: "its return; after five minutes nobody waits for it"; []; [Lifter::Agent, Lifter::ServerAdministrator])
+            }
+            Self::Away => {
+                row!(held: "its return: the server runs, and its agent reaches the controller"; []; [Lifter::Agent, Lifter::ServerAdministrator])
+            }
+            Self::AwayAtWork => {
+                row!(held: "the return of its agent; or entrain resolve, by whoever knows what became of it"; []; [Lifter::Agent, Lifter::ServerAdministrator, Lifter::Operator])
+            }
+            Self::AwaitsPerson => {
+                row!(held: "what is to be done at that server, by a person: entrain tasks tells it"; []; [Lifter::ServerAdministrator, Lifter::Operator])
+            }
+            Self::AwaitsSecret => {
+                row!(held: "the secret that it asks for, given by entrain secret give"; []; [Lifter::Operator])
+            }
+            Self::PlannedOtherwise => {
+                row!(held: "a new plan: entrain skip of it here, then entrain plan and apply, which read what it is now"; []; [Lifter::Operator])
+            }
+            Self::AtAnotherRun => {
+                row!(in turn: "the end of that run, which comes at its next gate"; []; [Lifter::Work])
+            }
+            Self::JournalComes => {
+                row!(in turn: "the end of what its agent is telling"; []; [Lifter::Work])
+            }
+            Self::VersionRefused => {
+                row!(held: "a newer version by a new plan, or versions.toml that says no more against this one"; [Rail::G4, Rail::G6]; [Lifter::Operator])
+            }
+            Self::Unaccepted => {
+                row!(held: "an abort, and entrain apply of its plan with all that cannot be undone accepted"; [Rail::G10]; [Lifter::Operator])
+            }
+            Self::Unforeseen => {
+                row!(held: "an abort and a new plan, whose apply accepts that act; or entrain tenant read, once the tenant shows it no more"; [Rail::G10]; [Lifter::Operator])
+            }
+            Self::StillConfigured => {
+                row!(held: "whoever runs the tenant disables the configuration of that domain, and entrain tenant read reads that"; [Rail::G10]; [Lifter::TenantAdministrator])
+            }
+            Self::OtherTenant => {
+                row!(held: "its agent is taken off where it is registered; or an abort and a corrected topology"; [Rail::G9]; [Lifter::ServerAdministrator, Lifter::Operator])
+            }
+            Self::Watched => {
+                row!(in turn: "the end of its watch, and a look that finds all well"; []; [Lifter::Time])
+            }
+            Self::TenantBlocks => {
+                row!(held: "what the probe names is put right in the tenant, and entrain tenant read reads it again; or override G8"; [Rail::G8]; [Lifter::TenantAdministrator, Lifter::Approvers])
+            }
+            Self::InBoth => {
+                row!(held: "the units of both tools are made disjoint, and read again; or override G7"; [Rail::G7]; [Lifter::TenantAdministrator, Lifter::DirectoryAdministrator, Lifter::Approvers])
+            }
+            Self::ActiveClaim => {
+                row!(held: "the other server is seen in staging mode, or is said to be off for good; or override G1"; [Rail::G1]; [Lifter::Operator, Lifter::Approvers])
+            }
+            Self::Stranger => {
+                row!(held: "that server is enrolled, or gone from what entrain discover finds; or override G1"; [Rail::G1]; [Lifter::Operator, Lifter::Approvers])
+            }
+            Self::TenantMoves => {
+                row!(held: "the end of that move, or a resolve; or override G1"; [Rail::G1, Rail::G7]; [Lifter::Work, Lifter::Operator, Lifter::Approvers])
+            }
+            Self::OtherGoesOn => {
+                row!(in turn: "the end of that other phase"; [Rail::G1, Rail::G4]; [Lifter::Work])
+            }
+            Self::OtherAway => {
+                row!(held: "the return of that other server's agent; a resolve, where what it was to do first is its change of mode; or an abort and a new plan"; [Rail::G1, Rail::G4]; [Lifter::Agent, Lifter::Operator])
+            }
+            Self::OtherStopped => {
+                row!(held: "a retry of that other server, or an abort and a new plan"; [Rail::G1, Rail::G4]; [Lifter::Operator])
+            }
+            Self::SettingsDiffer => {
+                row!(held: "the settings are made equal and read anew by a retry, or entrain accept approves this difference"; [Rail::G4]; [Lifter::Operator, Lifter::ServerAdministrator])
+            }
+            Self::OtherVersion => {
+                row!(held: "its agent tells that version again; or an abort and a plan that upgrades it first"; [Rail::G4]; [Lifter::ServerAdministrator, Lifter::Operator])
+            }
+            Self::SiteClosed => {
+                row!(in turn: "the next opening of its site;", or "override window"; []; [Lifter::Time, Lifter::Approvers])
+            }
+            Self::WaveGoesOn => row!(in turn: "the end of the wave before"; []; [Lifter::Work]),
+            Self::WaveHeld => {
+                row!(held: "what holds the one that it waits for: entrain why tells it"; []; [Lifter::Operator])
+            }
+            Self::WaveStopped => {
+                row!(held: "a retry of whoever stopped the wave before, or a skip"; []; [Lifter::Operator])
+            }
+            Self::CanaryGoesOn => row!(in turn: "the end of its canary"; []; [Lifter::Work]),
+            Self::CanaryHeld => {
+                row!(held: "what holds its canary: entrain why tells it"; []; [Lifter::Operator])
+            }
+            Self::CanaryStopped => {
+                row!(held: "a retry of its canary, or a skip"; []; [Lifter::Operator])
+            }
+            Self::FailureLimit => {
+                row!(held: "a retry that succeeds, a skip, or entrain limits --failures with more"; []; [Lifter::Operator])
+            }
+            Self::MayYetFail => {
+                row!(in turn: "the end of one that is under way,", or "entrain limits --failures with more"; []; [Lifter::Work, Lifter::Operator])
+            }
+            Self::InFlight => {
+                row!(in turn: "the end of one that is under way,", or "entrain limits --in-flight with more"; []; [Lifter::Work, Lifter::Operator])
+            }
+            Self::SiteFull => {
+                row!(in turn: "the end of one that is under way at its site,", or "entrain limits --site with more"; []; [Lifter::Work, Lifter::Operator])
+            }
+            Self::OthersServeFirst => {
+                row!(in turn: "the others serve;", or "override G2"; [Rail::G2]; [Lifter::Work, Lifter::Approvers])
+            }
+            Self::ServiceComesBack => {
+                row!(in turn: "those that are out serve again;", or "override G2"; [Rail::G2]; [Lifter::Work, Lifter::Approvers])
+            }
+            Self::TooFewServe => {
+                row!(held: "more agents are seen to serve that domain; or override G2"; [Rail::G2]; [Lifter::ServerAdministrator, Lifter::Approvers])
+            }
+            Self::GmsaBusy => {
+                row!(in turn: "the end of that other section;", or "override G3"; [Rail::G3]; [Lifter::Work, Lifter::Approvers])
+            }
+            Self::GivenUp => {
+                row!(held: "its agent's word that it has left that section, the end of its bundle and of the time of its step, or entrain resolve --off, by whoever knows that the server is off"; []; [Lifter::Agent, Lifter::Operator])
+            }
+        }
+    }
+
     /// Its turn comes by itself as work or time goes on: nobody has to do anything.
     #[must_use]
     pub const fn is_in_turn(self) -> bool {
-        match self {
-            Self::NotBegun
-            | Self::LeftJustNow
-            | Self::AtAnotherRun
-            | Self::JournalComes
-            | Self::Watched
-            | Self::OtherGoesOn
-            | Self::SiteClosed
-            | Self::WaveGoesOn
-            | Self::CanaryGoesOn
-            | Self::MayYetFail
-            | Self::InFlight
-            | Self::SiteFull
-            | Self::OthersServeFirst
-            | Self::ServiceComesBack
-            | Self::GmsaBusy => true,
-            Self::FleetFrozen
-            | Self::Paused
-            | Self::Aborted
-            | Self::BundleOpen
-            | Self::NoBundle
-            | Self::NotEnrolled
-            | Self::Doubted
-            | Self::ServerFrozen
-            | Self::Unmet
-            | Self::OtherUnmet
-            | Self::Away
-            | Self::AwayAtWork
-            | Self::AwaitsPerson
-            | Self::AwaitsSecret
-            | Self::PlannedOtherwise
-            | Self::VersionRefused
-            | Self::Unaccepted
-            | Self::Unforeseen
-            | Self::StillConfigured
-            | Self::OtherTenant
-            | Self::TenantBlocks
-            | Self::InBoth
-            | Self::ActiveClaim
-            | Self::Stranger
-            | Self::TenantMoves
-            | Self::OtherAway
-            | Self::OtherStopped
-            | Self::SettingsDiffer
-            | Self::OtherVersion
-            | Self::WaveHeld
-            | Self::WaveStopped
-            | Self::CanaryHeld
-            | Self::CanaryStopped
-            | Self::FailureLimit
-            | Self::TooFewServe
-            | Self::GivenUp => false,
-        }
+        self.row().in_turn
     }
 
     /// What lifts it.
     #[must_use]
     pub const fn lifted_by(self) -> &'static str {
-        match self {
-            Self::FleetFrozen => "entrain thaw --all",
-            Self::Paused => "entrain resume",
-            Self::Aborted => "nothing; a new plan and its apply take the work up again",
-            Self::NotBegun => "the hour for which it was ordered",
-            Self::BundleOpen => {
-                "the end of that bundle: by itself, by an abort of its rollout, or by a resolve of a server that is away"
-            }
-            Self::NoBundle => "the end of that run, which comes at its next gate",
-            Self::NotEnrolled => "its enrollment, with a join file of entrain token",
-            Self::Doubted => {
-                "the copies are taken off and the one that stays enrolls with a new key, once entrain agents replace has freed the name"
-            }
-            Self::ServerFrozen => "entrain-agent thaw on that server, or the end of the freeze",
-            Self::Unmet => "the return of its agent",
-            Self::OtherUnmet => "the return of that other agent, or its revocation",
-            Self::LeftJustNow => "its return; after five minutes nobody waits for it",
-            Self::Away => "its return: the server runs, and its agent reaches the controller",
-            Self::AwayAtWork => {
-                "the return of its agent; or entrain resolve, by whoever knows what became of it"
-            }
-            Self::AwaitsPerson => {
-                "what is to be done at that server, by a person: entrain tasks tells it"
-            }
-            Self::AwaitsSecret => "the secret that it asks for, given by entrain secret give",
-            Self::PlannedOtherwise => {
-                "a new plan: entrain skip of it here, then entrain plan and apply, which read what it is now"
-            }
-            Self::AtAnotherRun => "the end of that run, which comes at its next gate",
-            Self::JournalComes => "the end of what its agent is telling",
-            Self::VersionRefused => {
-                "a newer version by a new plan, or versions.toml that says no more against this one"
-            }
-            Self::Unaccepted => {
-                "an abort, and entrain apply of its plan with all that cannot be undone accepted"
-            }
-            Self::Unforeseen => {
-                "an abort and a new plan, whose apply accepts that act; or entrain tenant read, once the tenant shows it no more"
-            }
-            Self::StillConfigured => {
-                "whoever runs the tenant disables the configuration of that domain, and entrain tenant read reads that"
-            }
-            Self::OtherTenant => {
-                "its agent is taken off where it is registered; or an abort and a corrected topology"
-            }
-            Self::Watched => "the end of its watch, and a look that finds all well",
-            Self::TenantBlocks => {
-                "what the probe names is put right in the tenant, and entrain tenant read reads it again; or override G8"
-            }
-            Self::InBoth => {
-                "the units of both tools are made disjoint, and read again; or override G7"
-            }
-            Self::ActiveClaim => {
-                "the other server is seen in staging mode, or is said to be off for good; or override G1"
-            }
-            Self::Stranger => {
-                "that server is enrolled, or gone from what entrain discover finds; or override G1"
-            }
-            Self::TenantMoves => "the end of that move, or a resolve; or override G1",
-            Self::OtherGoesOn => "the end of that other phase",
-            Self::OtherAway => {
-                "the return of that other server's agent; a resolve, where what it was to do first is its change of mode; or an abort and a new plan"
-            }
-            Self::OtherStopped => "a retry of that other server, or an abort and a new plan",
-            Self::SettingsDiffer => {
-                "the settings are made equal and read anew by a retry, or entrain accept approves this difference"
-            }
-            Self::OtherVersion => {
-                "its agent tells that version again; or an abort and a plan that upgrades it first"
-            }
-            Self::SiteClosed => "the next opening of its site; or override window",
-            Self::WaveGoesOn => "the end of the wave before",
-            Self::WaveHeld => "what holds the one that it waits for: entrain why tells it",
-            Self::WaveStopped => "a retry of whoever stopped the wave before, or a skip",
-            Self::CanaryGoesOn => "the end of its canary",
-            Self::CanaryHeld => "what holds its canary: entrain why tells it",
-            Self::CanaryStopped => "a retry of its canary, or a skip",
-            Self::FailureLimit => {
-                "a retry that succeeds, a skip, or entrain limits --failures with more"
-            }
-            Self::MayYetFail => {
-                "the end of one that is under way, or entrain limits --failures with more"
-            }
-            Self::InFlight => {
-                "the end of one that is under way, or entrain limits --in-flight with more"
-            }
-            Self::SiteFull => {
-                "the end of one that is under way at its site, or entrain limits --site with more"
-            }
-            Self::OthersServeFirst => "the others serve; or override G2",
-            Self::ServiceComesBack => "those that are out serve again; or override G2",
-            Self::TooFewServe => "more agents are seen to serve that domain; or override G2",
-            Self::GmsaBusy => "the end of that other section; or override G3",
-            Self::GivenUp => {
-                "its agent's word that it has left that section, the end of its bundle and of the time of its step, or entrain resolve --off, by whoever knows that the server is off"
-            }
-        }
+        self.row().lifted_by
     }
 
     /// The guard rails that hold by it. Of two servers that change places each waits for what the rails ask of the other one.
     #[must_use]
     pub const fn rails(self) -> &'static [Rail] {
-        match self {
-            Self::ActiveClaim | Self::Stranger => &[Rail::G1],
-            Self::TenantMoves => &[Rail::G1, Rail::G7],
-            Self::OtherGoesOn | Self::OtherAway | Self::OtherStopped => &[Rail::G1, Rail::G4],
-            Self::OthersServeFirst | Self::ServiceComesBack | Self::TooFewServe => &[Rail::G2],
-            Self::GmsaBusy => &[Rail::G3],
-            Self::SettingsDiffer | Self::OtherVersion => &[Rail::G4],
-            Self::BundleOpen => &[Rail::G5],
-            Self::VersionRefused => &[Rail::G4, Rail::G6],
-            Self::InBoth => &[Rail::G7],
-            Self::TenantBlocks => &[Rail::G8],
-            Self::OtherTenant => &[Rail::G9],
-            Self::Unaccepted | Self::Unforeseen | Self::StillConfigured => &[Rail::G10],
-            Self::FleetFrozen
-            | Self::Paused
-            | Self::Aborted
-            | Self::NotBegun
-            | Self::NoBundle
-            | Self::NotEnrolled
-            | Self::Doubted
-            | Self::ServerFrozen
-            | Self::Unmet
-            | Self::OtherUnmet
-            | Self::LeftJustNow
-            | Self::Away
-            | Self::AwayAtWork
-            | Self::AwaitsPerson
-            | Self::AwaitsSecret
-            | Self::PlannedOtherwise
-            | Self::AtAnotherRun
-            | Self::JournalComes
-            | Self::Watched
-            | Self::SiteClosed
-            | Self::WaveGoesOn
-            | Self::WaveHeld
-            | Self::WaveStopped
-            | Self::CanaryGoesOn
-            | Self::CanaryHeld
-            | Self::CanaryStopped
-            | Self::FailureLimit
-            | Self::MayYetFail
-            | Self::InFlight
-            | Self::SiteFull
-            | Self::GivenUp => &[],
-        }
+        self.row().rails
     }
 
     /// The word that is shown of a target that is held by it in the middle of its work, or before that.
@@ -435,70 +435,14 @@ impl Cause {
     }
 
     /// What lifts it beside the end of those that it waits for, where none of these goes on by itself.
-    fn beside(self) -> Option<&'static str> {
-        let (_, beside) = self
-            .lifted_by()
-            .split_once(" or ")
-            .filter(|_| self.is_in_turn())?;
-        Some(beside)
+    const fn beside(self) -> Option<&'static str> {
+        self.row().beside
     }
 
     /// Who can lift it, or have it lifted sooner.
     #[must_use]
     pub const fn lifters(self) -> &'static [Lifter] {
-        match self {
-            Self::FleetFrozen
-            | Self::Paused
-            | Self::VersionRefused
-            | Self::Unaccepted
-            | Self::Unforeseen
-            | Self::OtherStopped
-            | Self::WaveHeld
-            | Self::WaveStopped
-            | Self::CanaryHeld
-            | Self::CanaryStopped
-            | Self::FailureLimit
-            | Self::PlannedOtherwise
-            | Self::AwaitsSecret => &[Lifter::Operator],
-            Self::Aborted => &[Lifter::Nobody],
-            Self::NotBegun | Self::Watched => &[Lifter::Time],
-            Self::NoBundle
-            | Self::AtAnotherRun
-            | Self::JournalComes
-            | Self::OtherGoesOn
-            | Self::WaveGoesOn
-            | Self::CanaryGoesOn => &[Lifter::Work],
-            Self::MayYetFail | Self::InFlight | Self::SiteFull => &[Lifter::Work, Lifter::Operator],
-            Self::BundleOpen => &[Lifter::Work, Lifter::Operator],
-            Self::TenantMoves => &[Lifter::Work, Lifter::Operator, Lifter::Approvers],
-            Self::NotEnrolled | Self::Doubted => &[Lifter::Operator, Lifter::ServerAdministrator],
-            Self::ServerFrozen => &[Lifter::ServerAdministrator, Lifter::Time],
-            Self::Unmet | Self::LeftJustNow | Self::Away => {
-                &[Lifter::Agent, Lifter::ServerAdministrator]
-            }
-            Self::AwayAtWork => &[Lifter::Agent, Lifter::ServerAdministrator, Lifter::Operator],
-            Self::AwaitsPerson => &[Lifter::ServerAdministrator, Lifter::Operator],
-            Self::OtherUnmet | Self::OtherAway | Self::GivenUp => {
-                &[Lifter::Agent, Lifter::Operator]
-            }
-            Self::TenantBlocks => &[Lifter::TenantAdministrator, Lifter::Approvers],
-            Self::StillConfigured => &[Lifter::TenantAdministrator],
-            Self::InBoth => &[
-                Lifter::TenantAdministrator,
-                Lifter::DirectoryAdministrator,
-                Lifter::Approvers,
-            ],
-            Self::ActiveClaim | Self::Stranger => &[Lifter::Operator, Lifter::Approvers],
-            Self::SettingsDiffer => &[Lifter::Operator, Lifter::ServerAdministrator],
-            Self::OtherTenant | Self::OtherVersion => {
-                &[Lifter::ServerAdministrator, Lifter::Operator]
-            }
-            Self::SiteClosed => &[Lifter::Time, Lifter::Approvers],
-            Self::OthersServeFirst | Self::ServiceComesBack | Self::GmsaBusy => {
-                &[Lifter::Work, Lifter::Approvers]
-            }
-            Self::TooFewServe => &[Lifter::ServerAdministrator, Lifter::Approvers],
-        }
+        self.row().lifters
     }
 }
 
