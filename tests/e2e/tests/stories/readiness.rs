@@ -1,7 +1,8 @@
 //! `entrain preflight` as its user sees it: every server is asked, nothing is changed, and the answers are signed.
 
 use agent_twin::{Fault, Installed, Profile};
-use e2e::{World, server, text, until};
+use e2e::{TENANT, World, server, text, until};
+use protocol::Version;
 
 const READY: &str = "sync-01.corp.contoso.com";
 const SPOILED: &str = "sync-02.corp.contoso.com";
@@ -363,7 +364,7 @@ fn logs_are_collected_on_their_servers_and_everyone_else_is_named() {
     let mut world = World::new();
     let registered = |name, faults: &[Fault]| Profile {
         installed: Installed::ProvisioningAgent {
-            version: protocol::Version::new(1, 1, 2334, 0),
+            version: Version::new(1, 1, 2334, 0),
             tenant: e2e::TENANT.parse().expect("an id"),
         },
         ..server(name, faults)
@@ -417,4 +418,45 @@ fn logs_are_collected_on_their_servers_and_everyone_else_is_named() {
         "{}",
         text(&stranger)
     );
+}
+
+/// A server that carries both products is asked about both, whatever stops the first: what is to be mended is told at once, and by one
+/// signed receipt.
+#[test]
+fn a_server_with_both_products_is_asked_about_both() {
+    let mut world = World::new();
+    world.enroll(&[Profile {
+        target: READY.parse().expect("a server"),
+        installed: Installed::Connect {
+            version: Version::new(2, 6, 92, 0),
+            staging: false,
+        },
+        person: None,
+        faults: [Fault::VaultDisabled, Fault::ConsoleOpen].into(),
+    }]);
+    world.all_report(1);
+    let topology = world.write(
+        "both.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[agents.corp]\nserves = [\"corp.contoso.com\"]\nhosts = [\"{READY}\"]\n[connect.main]\nforests = [\"corp.contoso.com\"]\nservers = [\"{READY}\"]\noverlap = {{ \"corp.contoso.com\" = \"pilot\" }}\n"
+        ),
+    );
+    let asked = world.entrain(&["preflight", &topology, "--json"]);
+    let report: serde_json::Value =
+        serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{}", text(&asked)));
+    let server = &report["servers"][0];
+    assert_eq!(server["ready"], false, "{report}");
+    assert!(server["unasked"].is_null(), "{server}");
+    let findings = server["findings"].as_array().expect("findings");
+    let verdict = |id: &str| {
+        let found = findings.iter().find(|one| one["id"] == id);
+        found.map(|one| one["verdict"].as_str().unwrap_or_default().to_owned())
+    };
+    for (id, said) in [("PF14", "fail"), ("PF41", "pass"), ("PF73", "fail")] {
+        assert_eq!(verdict(id).as_deref(), Some(said), "{id}: {server}");
+    }
+    let said = text(&world.entrain(&["preflight", &topology]));
+    assert!(said.contains("not ready, 2 to mend first"), "{said}");
+    let why = text(&world.entrain(&["why", READY]));
+    assert!(why.contains("PF14") && why.contains("PF73"), "{why}");
 }
