@@ -762,11 +762,11 @@ fn story(seed: u64) -> Tally {
             14 | 15 => {
                 if let Some(plan) = second.take() {
                     match desk.applies(&mut world, &plan) {
-                        Ok(beside) => {
+                        Some(beside) => {
                             watch.begins(beside, &plan);
                             rollouts.push(beside);
                         }
-                        Err(next) => second = Some(next),
+                        None => second = Some(plan),
                     }
                 }
             }

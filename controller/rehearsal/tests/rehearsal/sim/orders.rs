@@ -184,8 +184,8 @@ impl Desk {
     }
 
     /// A plan is applied beside the first one: one that is made anew where its servers are other ones than it read, and none where a
-    /// version of it is taken back just now, which gives it back. Nothing else is refused of those that are drawn.
-    pub(super) fn applies(&mut self, world: &mut World, plan: &Plan) -> Result<RolloutId, Plan> {
+    /// version of it is taken back just now. Nothing else is refused of those that are drawn.
+    pub(super) fn applies(&mut self, world: &mut World, plan: &Plan) -> Option<RolloutId> {
         let mut applied = world.apply(plan);
         if let Err(Refusal::FactsChanged { .. }) = applied {
             self.orders.given("apply of a plan that is old", true);
@@ -194,11 +194,11 @@ impl Desk {
         match applied {
             Ok(rollout) => {
                 self.orders.given("apply", true);
-                Ok(rollout)
+                Some(rollout)
             }
             Err(Refusal::Versions(_)) => {
                 self.orders.given("apply of a version taken back", true);
-                Err(plan.clone())
+                None
             }
             Err(refusal) => panic!("the two have no server in common: {refusal}"),
         }
