@@ -270,6 +270,7 @@ impl Agent {
                 | Event::ForestRead { .. }
                 | Event::ConnectSettingsRead { .. }
                 | Event::ConnectExportRead { .. }
+                | Event::CycleBeforeWizard { .. }
                 | Event::StepCompleted { .. }
                 | Event::StepFailed { .. }
                 | Event::StepInconclusive { .. }

@@ -452,6 +452,16 @@ pub enum Event {
         /// What it is, without its text.
         export: Box<ExportedSettings>,
     },
+    /// Whether Connect's cycle was held before the wizard of an upgrade was begun, where that is other than was told of it in this run.
+    /// Behind the wizard nothing on the server tells who has switched it off.
+    CycleBeforeWizard {
+        /// The run.
+        generation: Generation,
+        /// Which step.
+        step: StepIndex,
+        /// It was off.
+        held: bool,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -491,6 +501,7 @@ impl Event {
             Self::ServiceRestarted { .. } => 19,
             Self::ForestRead { .. } => 20,
             Self::ConnectExportRead { .. } => 21,
+            Self::CycleBeforeWizard { .. } => 22,
         }
     }
 
@@ -515,6 +526,7 @@ impl Event {
             | Self::ConnectSettingsRead { generation, .. }
             | Self::ForestRead { generation, .. }
             | Self::ConnectExportRead { generation, .. }
+            | Self::CycleBeforeWizard { generation, .. }
             | Self::StepCompleted { generation, .. }
             | Self::StepFailed { generation, .. }
             | Self::StepInconclusive { generation, .. }

@@ -70,6 +70,11 @@ pub enum Want {
     Settings(Box<ConnectSettings>),
     /// Settings that Connect's wizard has exported, to be recorded.
     Export(Box<ExportedSettings>),
+    /// Whether Connect's cycle is held before the wizard of an upgrade, to be recorded.
+    CycleBeforeWizard {
+        /// It is off.
+        held: bool,
+    },
     /// Facts, to be recorded.
     Facts(Box<Facts>),
 }
@@ -154,6 +159,7 @@ pub struct Cx<'a> {
     generation: Generation,
     restart_follows: bool,
     stood: Option<Duration>,
+    cycle_was_held: bool,
     attested: Option<&'a str>,
     /// Work for a person was shown in this pass.
     shown: bool,
@@ -211,6 +217,12 @@ impl Cx<'_> {
     #[must_use]
     pub const fn stood(&self) -> Option<Duration> {
         self.stood
+    }
+
+    /// True when an earlier life of the agent has recorded at this step that Connect's cycle was held before the wizard.
+    #[must_use]
+    pub const fn cycle_was_held(&self) -> bool {
+        self.cycle_was_held
     }
 
     /// True when the server is a model.
@@ -787,6 +799,14 @@ impl Cx<'_> {
         self.take(want).map(drop)
     }
 
+    /// Records whether Connect's cycle is held before the wizard of an upgrade.
+    ///
+    /// # Errors
+    /// Until it is recorded.
+    pub fn note_cycle(&mut self, held: bool) -> Flow<()> {
+        self.take(|| Want::CycleBeforeWizard { held }).map(drop)
+    }
+
     /// Records facts.
     ///
     /// # Errors
@@ -899,6 +919,8 @@ pub struct Procedure {
     restart_follows: bool,
     /// How long the product had stood as it was proven when the step began.
     stood: Option<Duration>,
+    /// An earlier life has recorded that Connect's cycle was held before the wizard.
+    cycle_was_held: bool,
     attested: Option<String>,
     /// Works for people that were shown since this life of the agent began the step.
     tasks: u32,
@@ -916,6 +938,7 @@ impl Procedure {
             generation: Generation(0),
             restart_follows: false,
             stood: None,
+            cycle_was_held: false,
             attested: None,
             tasks: 0,
             gate: None,
@@ -940,6 +963,13 @@ impl Procedure {
     #[must_use]
     pub const fn behind(mut self, stood: Option<Duration>) -> Self {
         self.stood = stood;
+        self
+    }
+
+    /// The same where an earlier life has recorded, or has not, that Connect's cycle was held before the wizard.
+    #[must_use]
+    pub const fn behind_a_held_cycle(mut self, held: bool) -> Self {
+        self.cycle_was_held = held;
         self
     }
 
@@ -989,6 +1019,7 @@ impl Procedure {
                 generation: self.generation,
                 restart_follows: self.restart_follows,
                 stood: self.stood,
+                cycle_was_held: self.cycle_was_held,
                 attested: self.attested.as_deref(),
                 shown: false,
                 untouched: false,

@@ -161,6 +161,8 @@ pub struct Run {
     /// A section that an earlier life of the agent entered and did not leave: it is finished before anything else, and that it is
     /// left is told with the step's end at the latest.
     left_open: Option<LeftOpen>,
+    /// A step at whose last word Connect's cycle was held before its wizard.
+    held_before: Option<StepIndex>,
     /// This life of the agent has begun the step that is under way.
     begun: bool,
     waiting: Waiting,
@@ -230,6 +232,7 @@ impl Run {
             after: None,
             unused: None,
             left_open: None,
+            held_before: None,
             begun: false,
             waiting: Waiting::Nothing,
             step_begun: now,
@@ -640,6 +643,9 @@ impl Run {
                     });
                 }
                 Event::SectionLeft { .. } => self.left_open = None,
+                Event::CycleBeforeWizard { step, held, .. } => {
+                    self.held_before = held.then_some(*step);
+                }
                 Event::TaskOpened { step, text, .. } => {
                     // Other work that was shown was to look at what was done before.
                     let own = self.manifest.steps.get(usize::from(step.0));
@@ -681,6 +687,7 @@ impl Run {
         self.procedure_of(self.is_cut_off())
             .before_a_restart(restarts)
             .behind(self.stood_since.map(|since| now.since(since)))
+            .behind_a_held_cycle(self.held_before == Some(index(at)))
     }
 
     fn close_record(&mut self, at: usize, ending: StepEnding, summary: &str) {
@@ -984,6 +991,15 @@ impl Run {
                         generation,
                         step,
                         export,
+                    }));
+                self.procedure.add(Outcome::Done);
+            }
+            Want::CycleBeforeWizard { held } => {
+                self.actions
+                    .push_back(Action::Journal(Event::CycleBeforeWizard {
+                        generation,
+                        step,
+                        held,
                     }));
                 self.procedure.add(Outcome::Done);
             }

@@ -269,6 +269,11 @@ impl Twin {
         self.cycle_off = true;
     }
 
+    /// Whoever held it switches it on again.
+    pub const fn release_cycle(&mut self) {
+        self.cycle_off = false;
+    }
+
     /// Has the agent's service run as that account.
     pub fn set_account(&mut self, account: &str) {
         if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {

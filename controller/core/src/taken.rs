@@ -105,6 +105,7 @@ impl Taken {
             | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
             | Event::ConnectExportRead { .. }
+            | Event::CycleBeforeWizard { .. }
             | Event::Frozen(_)
             | Event::Thawed
             | Event::ServiceRestarted { .. } => {}

@@ -294,6 +294,7 @@ impl Check {
             | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
             | Event::ConnectExportRead { .. }
+            | Event::CycleBeforeWizard { .. }
             | Event::StepCompleted { .. }
             | Event::StepFailed { .. }
             | Event::StepInconclusive { .. } => {}

@@ -20,6 +20,7 @@ pub(super) const fn touches(want: &Want) -> bool {
         | Want::Forest { .. }
         | Want::Settings(_)
         | Want::Export(_)
+        | Want::CycleBeforeWizard { .. }
         | Want::Facts(_) => false,
     }
 }

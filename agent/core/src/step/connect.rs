@@ -131,14 +131,7 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         Some((is, format!("version {version} configured, {mode}")))
     };
     let before = facts::connect_sync(cx)?.told()?;
-    // Behind the wizard it could be the wizard's own doing, and is released then.
-    let held = guide.work.upgrades()
-        && before.as_ref().is_some_and(|connect| {
-            let waits = connect
-                .version
-                .is_some_and(|version| version < guide.at_least);
-            waits && connect.cycle_enabled == Some(false)
-        });
+    let held = was_held(guide, before.as_ref(), cx)?;
     let open = before
         .as_ref()
         .is_some_and(|connect| connect.suspended == Some(true));
@@ -198,6 +191,25 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
         Some(text) => released((text, is_on), ended, cx),
         None => Ok(ended),
     }
+}
+
+/// Whether somebody held the cycle before the wizard of an upgrade whose release was planned. What is off behind the wizard could be the
+/// wizard's own doing: there it is as it was journaled before it, by this life of the agent or by one that was killed since.
+fn was_held(guide: &GuideConnect, before: Option<&ConnectFacts>, cx: &mut Cx<'_>) -> Flow<bool> {
+    if !guide.work.upgrades() || guide.release.is_none() {
+        return Ok(false);
+    }
+    let known = cx.cycle_was_held();
+    let waits = before.filter(|connect| {
+        let version = connect.version;
+        version.is_some_and(|version| version < guide.at_least)
+    });
+    let on = waits.and_then(|connect| connect.cycle_enabled);
+    let held = on.map_or(known, |on| !on);
+    if held != known {
+        cx.note_cycle(held)?;
+    }
+    Ok(held)
 }
 
 /// Said where nobody is asked for the release that was planned.

@@ -12,6 +12,7 @@ mod exported;
 mod forest;
 mod full_sync;
 mod half_told;
+mod held_cycle;
 mod lapse;
 mod mended;
 mod module;

@@ -174,7 +174,7 @@ fn each_recipe_ends_well_on_a_server_in_order() {
     }
 }
 
-const UPGRADES: [(ConnectWork, bool); 2] = [
+pub(crate) const UPGRADES: [(ConnectWork, bool); 2] = [
     (ConnectWork::UpgradeStaging, true),
     (ConnectWork::UpgradeActive, false),
 ];
@@ -276,13 +276,16 @@ fn a_cut_in_an_upgrade_of_connect_ends_as_without_it() {
     }
 }
 
+/// The work of whoever releases the cycle.
+pub(crate) const RELEASE: &str = "release the cycle";
+
 /// An upgrade in place that waits for the release of the cycle, which was on before.
-fn releasing(work: ConnectWork) -> Vec<Step> {
+pub(crate) fn releasing(work: ConnectWork) -> Vec<Step> {
     let mut steps = connect_steps(work);
     for step in &mut steps {
         if let Step::GuideConnect(guide) = step {
             let mut release = text();
-            "release the cycle".clone_into(&mut release.title);
+            RELEASE.clone_into(&mut release.title);
             guide.release = Some(Box::new(release));
         }
     }
@@ -290,7 +293,7 @@ fn releasing(work: ConnectWork) -> Vec<Step> {
 }
 
 /// A server with an older Connect, whose person has read what is to be done.
-fn read_by_person(work: ConnectWork, staging: bool, faults: &[Fault]) -> Twin {
+pub(crate) fn read_by_person(work: ConnectWork, staging: bool, faults: &[Fault]) -> Twin {
     let mut server = old_connect(staging, faults);
     for step in releasing(work) {
         if matches!(step, Step::GuideConnect(_)) {

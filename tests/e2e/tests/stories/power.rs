@@ -239,8 +239,16 @@ impl Course {
     fn meanwhile(&mut self, target: &str, change: impl FnOnce(&mut Twin)) {
         self.world.kill_agents();
         let path = self.world.path("agents").join(target).join("twin.json");
-        let before = std::fs::read(&path).expect("a model");
-        let mut twin: Twin = serde_json::from_slice(&before).expect("a model");
+        // A model is kept from its first change on.
+        let mut twin = if let Ok(before) = std::fs::read(&path) {
+            serde_json::from_slice(&before).expect("a model")
+        } else {
+            let own = self
+                .servers
+                .iter()
+                .find(|one| one.target.as_str() == target);
+            Twin::new(own.expect("one of the servers").clone())
+        };
         change(&mut twin);
         let after = serde_json::to_vec(&twin).expect("JSON");
         std::fs::write(&path, after).expect("it is written");
@@ -409,6 +417,49 @@ fn connect_is_installed_swapped_moved_to_cloud_sync_and_removed() {
     );
     let fewer = course.world.write("fewer.toml", &fewer);
     course.rolls_out(A, &CONNECT_REMOVED, &["plan", &fewer], &[]);
+    drop(course.world.audit());
+}
+
+/// Somebody holds the cycle on purpose, after the plan and before the wizard. Whichever life of the agent sees the wizard's end, nobody is
+/// asked to release what is not theirs.
+#[test]
+fn a_cycle_that_was_held_before_an_upgrade_is_left_to_whoever_holds_it() {
+    const UPGRADE: Kinds = Kinds {
+        all: &["guide-connect"],
+        read: &[],
+    };
+    let mut course = Course::new(
+        World::new(),
+        &[connect(A, Version::new(2, 5, 190, 0), true)],
+    );
+    course.add_connect();
+    let topology = course.world.write(
+        "topology.toml",
+        &format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.com\"]\nservers = [\"{A}\"]\n"
+        ),
+    );
+    let planned = course.world.json(&["plan", &topology, "--json"]);
+    let plan = planned["plan"].as_str();
+    let plan = plan.unwrap_or_else(|| panic!("no plan: {planned}"));
+    course.meanwhile(A, Twin::hold_cycle);
+    course.world.cut_power(A, UPGRADE.all);
+    let applied = course.world.entrain(&["apply", plan]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    course.goes_on(A, &UPGRADE, World::are_done);
+    let changes = course.world.changes(A);
+    let count = |what: &str| changes.iter().filter(|one| *one == what).count();
+    assert_eq!(count("wizard of Connect"), 1, "{changes:?}");
+    assert_eq!(count("release the cycle of Connect"), 0, "{changes:?}");
+    let journal = course.world.journal(A);
+    assert!(
+        journal.contains("off before the wizard, since this was planned"),
+        "{journal}"
+    );
+    assert!(
+        !journal.contains("release the cycle of Connect Sync"),
+        "nobody is asked"
+    );
     drop(course.world.audit());
 }
 

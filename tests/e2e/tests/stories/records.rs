@@ -118,6 +118,7 @@ const NOT_TOLD: &[&str] = &[
     "event service-restarted",
     "event forest-read",
     "event connect-export-read",
+    "event cycle-before-wizard",
 ];
 
 const COURSES: &[&[&str]] = &[
@@ -209,6 +210,7 @@ kinds! { EVENTS, event of Event:
     ServiceRestarted => "event service-restarted",
     ForestRead => "event forest-read",
     ConnectExportRead => "event connect-export-read",
+    CycleBeforeWizard => "event cycle-before-wizard",
 }
 
 #[test]

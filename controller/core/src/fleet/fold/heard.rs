@@ -378,6 +378,8 @@ impl Fleet {
                 self.asked_readiness(target, *generation, (receipt, ending), now);
                 self.finished(target, *generation, ending, now);
             }
+            // A note of the agent's for its next life.
+            Event::CycleBeforeWizard { .. } => {}
         }
     }
 
@@ -501,6 +503,7 @@ impl Fleet {
             | Event::ForestRead { .. }
             | Event::ConnectSettingsRead { .. }
             | Event::ConnectExportRead { .. }
+            | Event::CycleBeforeWizard { .. }
             | Event::StepFailed { .. }
             | Event::StepInconclusive { .. }
             | Event::RunFinished { .. }
