@@ -158,19 +158,7 @@ fn written_down(folder: &Path) -> anyhow::Result<()> {
     for made in [&folder.join("keys"), &folder.join("artifacts"), folder] {
         files::sync_folder(made)?;
     }
-    place_written_down(folder)
-}
-
-fn place_written_down(folder: &Path) -> anyhow::Result<()> {
-    folder.parent().map_or(Ok(()), |parent| {
-        // A relative name has an empty one.
-        let here = Path::new(".");
-        files::sync_folder(if parent.as_os_str().is_empty() {
-            here
-        } else {
-            parent
-        })
-    })
+    files::sync_place(folder)
 }
 
 fn make(folder: &Path) -> anyhow::Result<()> {
@@ -230,7 +218,7 @@ pub fn restore(
         fs::remove_dir(state).with_context(|| format!("could not replace {}", state.display()))?;
     }
     fs::rename(&beside, state).with_context(|| format!("could not make {}", state.display()))?;
-    place_written_down(state)?;
+    files::sync_place(state)?;
     Ok(Restored {
         made: list.made,
         entries: list.index,

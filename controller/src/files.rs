@@ -32,10 +32,7 @@ pub fn free(path: &Path, what: &str, otherwise: &str) -> anyhow::Result<()> {
             path.display()
         );
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if !folder.is_dir() {
         anyhow::bail!(
             "{} is no folder: make it first, or name a file elsewhere. {otherwise}",
@@ -45,10 +42,10 @@ pub fn free(path: &Path, what: &str, otherwise: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file that only its owner may read, in place of what was there: beside it first, then renamed.
+/// Writes a file that only its owner may read, in place of what was there: beside it first, then renamed, and the folder written down.
 ///
 /// # Errors
-/// When the disk refuses; what was there before is still there then.
+/// When the disk refuses; what was there before is still there then, unless it is the folder that cannot be written down.
 pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -57,7 +54,25 @@ pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         .and_then(|mut file| whole(&mut file, bytes))
         .and_then(|()| fs::rename(&beside, path))
         .inspect_err(|_| drop(fs::remove_file(&beside)))
-        .with_context(|| format!("could not write {}", path.display()))
+        .with_context(|| format!("could not write {}", path.display()))?;
+    sync_place(path)
+}
+
+/// The folder that a path lies in.
+fn folder_of(path: &Path) -> &Path {
+    // A relative name has an empty one.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Writes down that something was made, renamed or removed at that path.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_place(path: &Path) -> anyhow::Result<()> {
+    sync_folder(folder_of(path))
 }
 
 /// Writes down what was made, renamed or removed in a folder.
@@ -86,6 +101,25 @@ fn whole(file: &mut fs::File, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nothing is left beside what was replaced. That a folder cannot be written down is told, and a relative name has one as well.
+    #[test]
+    fn what_is_replaced_is_written_down_with_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("export.jsonl");
+        for text in ["first", "second"] {
+            replace(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(folder_of(Path::new("export.jsonl")), Path::new("."));
+        assert_eq!(folder_of(&path), folder.path());
+        assert!(sync_place(Path::new("export.jsonl")).is_ok());
+        let why = sync_place(&folder.path().join("none/export.jsonl"));
+        let why = why.unwrap_err().to_string();
+        assert!(why.starts_with("could not write down"), "{why}");
+    }
 
     #[test]
     fn whether_a_file_can_be_made_is_told_before_anything_is_done() {
