@@ -36,7 +36,7 @@ pub(super) fn domain(report: &Report) -> Reading<Option<DomainName>> {
 
 /// Runs the script that inspects the host.
 pub(super) fn inspect(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Report> {
-    let hosts = super::network::hosts(preflight);
+    let hosts = super::network::Hosts::of(preflight).tls;
     look(preflight.product, preflight.gmsa.as_ref(), &hosts, cx)
 }
 

@@ -14,36 +14,41 @@ use crate::product;
 use crate::step::engine;
 use crate::step::report::Report;
 
-/// Hosts that must answer by TLS before anything else makes sense.
-pub(super) fn hosts(preflight: &Preflight) -> Vec<&str> {
-    if let Some(told) = &preflight.hosts {
-        let all = told.sign_in.iter().chain(&told.product);
-        return all.map(DomainName::as_str).collect();
-    }
-    let sign_in = product::sign_in_hosts(preflight.cloud).iter();
-    let own = product::product_hosts(preflight.product, preflight.cloud).iter();
-    sign_in.chain(own).copied().collect()
+/// Hosts of the cloud that a preflight asks: all that its bundle tells, where it tells any, and else those that this program knows.
+pub(super) struct Hosts<'a> {
+    /// Those that must answer by TLS before anything else makes sense.
+    pub(super) tls: Vec<&'a str>,
+    /// Those at which an agent of the tenant registers.
+    registration: Vec<String>,
+    /// Those of certificate revocation lists and answers.
+    revocation: Vec<&'a str>,
 }
 
-/// Hosts at which an agent of the tenant registers.
-fn registration_hosts(preflight: &Preflight) -> Vec<String> {
-    let tenant = &preflight.tenant;
-    match &preflight.hosts {
-        Some(told) => {
+impl<'a> Hosts<'a> {
+    pub(super) fn of(preflight: &'a Preflight) -> Self {
+        let (cloud, tenant) = (preflight.cloud, &preflight.tenant);
+        if let Some(told) = &preflight.hosts {
             let zones = told.registration.iter();
-            zones
-                .flat_map(|zone| product::registers_below(zone.as_str(), tenant))
-                .collect()
+            let registration =
+                zones.flat_map(|zone| product::registers_below(zone.as_str(), tenant));
+            return Self {
+                tls: told
+                    .sign_in
+                    .iter()
+                    .chain(&told.product)
+                    .map(DomainName::as_str)
+                    .collect(),
+                registration: registration.collect(),
+                revocation: told.revocation.iter().map(DomainName::as_str).collect(),
+            };
         }
-        None => product::registration_hosts(preflight.cloud, tenant),
-    }
-}
-
-/// Hosts of certificate revocation lists and answers.
-fn revocation_hosts(preflight: &Preflight) -> Vec<&str> {
-    match &preflight.hosts {
-        Some(told) => told.revocation.iter().map(DomainName::as_str).collect(),
-        None => product::revocation_hosts(preflight.cloud).to_vec(),
+        let sign_in = product::sign_in_hosts(cloud).iter();
+        let own = product::product_hosts(preflight.product, cloud).iter();
+        Self {
+            tls: sign_in.chain(own).copied().collect(),
+            registration: product::registration_hosts(cloud, tenant),
+            revocation: product::revocation_hosts(cloud).to_vec(),
+        }
     }
 }
 
@@ -220,19 +225,19 @@ pub(super) fn check(
     let leaves = report.part("tls", |part| part.as_array().cloned());
     let before = findings.len();
     let mut through = Vec::new();
-    let hosts = hosts(preflight);
-    for host in hosts.iter().copied() {
+    let hosts = Hosts::of(preflight);
+    for host in hosts.tls.iter().copied() {
         let tls = Tls::of(host, &leaves);
         let (finding, chain) = way.sign_in_host(host, &tls, cx)?;
         findings.push(finding);
         through.extend(chain.map(|chain| (host, chain)));
     }
     if preflight.product == Product::ProvisioningAgent {
-        for host in registration_hosts(preflight) {
-            findings.push(way.reach(&catalogue::PF27, &host, 443, cx)?);
+        for host in &hosts.registration {
+            findings.push(way.reach(&catalogue::PF27, host, 443, cx)?);
         }
     }
-    for host in revocation_hosts(preflight) {
+    for host in hosts.revocation.iter().copied() {
         findings.push(way.reach(&catalogue::PF28, host, 80, cx)?);
     }
     let mut asked = findings.iter().skip(before);
@@ -240,10 +245,10 @@ pub(super) fn check(
     if let (Some(proxy), true) = (&way.through, asks) {
         findings.push(signs_in(preflight, proxy));
     }
-    findings.push(inspected(shown(leaves, &hosts, through, cx)?));
+    findings.push(inspected(shown(leaves, &hosts.tls, through, cx)?));
     let mut fits = false;
     if preflight.product == Product::Connect {
-        let own = web(preflight, cx)?;
+        let own = web(preflight, &hosts.tls, cx)?;
         let mut machine = own.iter().filter(|one| one.id == catalogue::PF31.id);
         fits = machine.any(|one| one.verdict == Verdict::Pass);
         findings.extend(own);
@@ -302,11 +307,10 @@ fn signs_in(preflight: &Preflight, proxy: &ProxyAddress) -> Finding {
 
 /// Asks as the engine would: through the .NET Framework's own proxy, to the web service that the product's page names for
 /// the commercial cloud (2.8 [P]).
-fn web(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
+fn web(preflight: &Preflight, hosts: &[&str], cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
     const WEB_SERVICE: &str = "adminwebservice.microsoftonline.com";
-    let all = hosts(preflight);
-    let host = all.iter().copied().find(|host| *host == WEB_SERVICE);
-    let report = engine::way(all.first().copied(), host, cx)?;
+    let host = hosts.iter().copied().find(|host| *host == WEB_SERVICE);
+    let report = engine::way(hosts.first().copied(), host, cx)?;
     let text = |part: &Value| part.as_str().map(ToOwned::to_owned);
     let own = report.part("machineProxy", text);
     let system = report.part("systemProxy", text);
