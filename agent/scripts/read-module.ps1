@@ -1,13 +1,16 @@
-# Tells what the module of the provisioning agent has to offer on this server: each of its cmdlets, with the parameters that go together.
-# Which of them a version has is told by it alone (product facts 1.4). Calls none of them, and changes nothing.
-# Input: {"module": "its path"}. Output: a line for each set of parameters of a cmdlet {"cmdlet", "parameters": [{"name", "aliases",
+# Tells what the module of the provisioning agent has to offer on this server: each of its cmdlets, with the parameters that go together;
+# where cmdlets are named, which of those the module of Connect's engine has.
+# What a version has is told by it alone (product facts 1.4, 2.12). Calls none of them, and changes nothing.
+# Input: {"module": "path of the agent's", "engine": "folder of the engine"}, and "of": ["cmdlet"] for the engine's. Output: a line for each set of parameters of a cmdlet {"cmdlet", "parameters": [{"name", "aliases",
 # "mandatory"}]}, and at last one line {"cmdlets": how many}; or {"error": {...}}.
 $at = 'Import-Module'
 try {
-    $module = Import-Module $in.module -PassThru
+    $name = 'ADSync'
+    if ($in.of) { Import-ConnectModule } else { $name = (Import-Module $in.module -PassThru).Name }
     $at = 'Get-Command'
-    $commands = @(Get-Command -Module $module.Name)
-    if (-not $commands.Count) { throw "the module $($module.Name) names no cmdlet" }
+    $commands = @(Get-Command -Module $name)
+    if (-not $commands.Count) { throw "the module $name names no cmdlet" }
+    if ($in.of) { $commands = @($commands | Where-Object { $in.of -contains $_.Name }) }
     foreach ($command in $commands) {
         $sets = @($command.ParameterSets)
         if (-not $sets.Count) { throw "the module does not tell the parameters of $($command.Name)" }

@@ -648,6 +648,57 @@ fn what_the_core_has_asked_for_is_what_the_configuration_calls() {
     assert_eq!(known, used);
 }
 
+/// What the module of Connect's engine is asked for beforehand (MO02) is what the scripts call that come behind.
+#[test]
+fn what_the_engines_module_is_asked_for_is_what_the_scripts_call() {
+    use std::collections::BTreeSet;
+
+    use agent_core::op::Script;
+    use agent_core::step::connect_module::Use;
+
+    type Rows = BTreeSet<(String, String)>;
+    let functions = functions();
+    let scripts = scripts();
+    let calls = |name: &str| -> Rows {
+        let (_, text) = scripts.iter().find(|(one, _)| one == name).unwrap();
+        let (used, _) = called(text, &functions);
+        let of_connect = |(cmdlet, _): &(String, String)| cmdlet.contains("-ADSync");
+        used.into_iter().filter(of_connect).collect()
+    };
+    let file = |script: &Script| {
+        let name = serde_json::to_value(script).unwrap();
+        format!("{}.ps1", name.as_str().unwrap())
+    };
+    let mut asked = Rows::new();
+    for one in [
+        Use::BeforeUpgrade,
+        Use::Verify { passwords: false },
+        Use::Verify { passwords: true },
+        Use::Exports,
+        Use::Settings,
+    ] {
+        let rows = one.calls().iter().flat_map(|(cmdlet, parameters)| {
+            let parameters = parameters.iter().map(|one| format!("-{one}"));
+            let rows = std::iter::once(String::new()).chain(parameters);
+            rows.map(|row| ((*cmdlet).to_owned(), row))
+        });
+        let rows: Rows = rows.collect();
+        let made: Rows = one
+            .scripts()
+            .iter()
+            .flat_map(|one| calls(&file(one)))
+            .collect();
+        assert!(
+            rows.is_subset(&made),
+            "{one:?}: {:?}",
+            rows.difference(&made)
+        );
+        asked.extend(rows);
+    }
+    let made: Rows = scripts.iter().flat_map(|(name, _)| calls(name)).collect();
+    assert_eq!(asked, made);
+}
+
 /// Lines that begin with this sign do not travel (`exec/powershell.rs`): in every script they are comments and nothing else.
 #[test]
 fn a_line_that_begins_as_a_comment_is_one() {

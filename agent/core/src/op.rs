@@ -46,7 +46,7 @@ pub enum Script {
     InspectHost,
     /// Reads which group policies set what a preflight reads.
     InspectPolicies,
-    /// Reads which cmdlets and parameters the provisioning agent's module has.
+    /// Reads which cmdlets and parameters the provisioning agent's module has, or those that are named of the module of Connect's engine.
     ReadModule,
     /// Configures the provisioning agent in one process: module, sign-in, gMSA, domains, restart.
     ConfigureProvisioningAgent,

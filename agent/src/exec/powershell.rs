@@ -64,12 +64,12 @@ pub fn encode(script: &str) -> String {
 const fn of_engine(script: Script) -> bool {
     match script {
         Script::InspectHost
+        | Script::ReadModule
         | Script::ReadConnectScheduler
         | Script::ReviewConnectExports
         | Script::ReadConnectSettings
         | Script::InspectConnect => true,
         Script::InspectPolicies
-        | Script::ReadModule
         | Script::ConfigureProvisioningAgent
         | Script::InspectDatabase
         | Script::ReadAgentEvents
@@ -314,7 +314,7 @@ mod tests {
             told += usize::from(calls);
             assert!(!text(script).contains("Azure AD Sync"), "{script:?}");
         }
-        assert_eq!(told, 5);
+        assert_eq!(told, 6);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub enum Fault {
     TokenNotTaken,
     /// The module demands a credential to add a domain.
     DomainCredentialDemanded,
+    /// The module of Connect's engine has no cmdlet that tells its history of runs (MO02, PV29).
+    HistoryGone,
     /// The wizard was left open: the scheduler is suspended (PV24).
     SchedulerSuspended,
     /// The staging server would delete objects (PV31).
@@ -412,6 +414,7 @@ impl Fault {
         Self::MfaDemanded,
         Self::TokenNotTaken,
         Self::DomainCredentialDemanded,
+        Self::HistoryGone,
         Self::ServiceStopped,
         Self::SchedulerSuspended,
         Self::DeletionsPending,

@@ -13,6 +13,7 @@ use crate::catalogue;
 use crate::op::{Program, Script};
 use crate::procedure::{Cx, Flow};
 use crate::product;
+use crate::step::connect_module::{self, Use};
 use crate::step::report::Report;
 use crate::step::soak::Logged;
 use crate::step::{self, soak, trouble};
@@ -52,7 +53,9 @@ pub(super) fn before_upgrade(cx: &mut Cx<'_>) -> Flow<Vec<Finding>> {
         [] => "none".to_owned(),
         some => some.join(", "),
     };
+    let module = connect_module::probe(Use::BeforeUpgrade, cx)?;
     Ok(vec![
+        module,
         default_rules(&report),
         catalogue::CU02.judge(due, show_due, Vec::is_empty),
         full_run(&report),
@@ -129,7 +132,11 @@ pub(super) fn verified(
     let report = Report::ask(Script::InspectConnect, input, LIMIT, cx)?;
     let text = |part: &Value| Some(part.as_str()?.to_owned());
     let identity = report.part("identity", text);
+    let of = Use::Verify {
+        passwords: verify.password_sync,
+    };
     let mut findings = vec![
+        connect_module::probe(of, cx)?,
         catalogue::PV26.judge(identity, Clone::clone, |kind| kind == "Application"),
         certificates(&report, verify.soaked_seconds),
         connectors(&report, &verify.forests),

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::catalogue;
 use crate::op::Script;
 use crate::procedure::{Complete, Cx, Flow, Stop, fail};
+use crate::step::connect_module::{self, Use};
 use crate::step::{self, WATCH, connect, report};
 
 /// `csexport` goes through a whole connector space.
@@ -89,6 +90,7 @@ pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> 
         }
         None => return fail("the scheduler does not tell whether the server is staging"),
     }
+    let module = connect_module::probe(Use::Exports, cx)?;
     let seen = cx.until(WATCH, |cx| {
         let lines = cx.script(
             Script::ReviewConnectExports,
@@ -113,7 +115,8 @@ pub fn review(review: &ReviewConnectExports, cx: &mut Cx<'_>) -> Flow<Complete> 
     });
     let counted = counted.map_err(|why| report::explained(&why));
     let going = scheduler.cycle_enabled == Some(true) && scheduler.suspended == Some(false);
-    let findings = findings(review, counted.as_ref(), going);
+    let mut findings = findings(review, counted.as_ref(), going);
+    findings.push(module);
     let summary = match (&review.overridden, counted) {
         (Some(over), counted) if findings.iter().any(Finding::blocks) => {
             cx.note(&findings)?;

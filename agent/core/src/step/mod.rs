@@ -2,6 +2,7 @@
 //! *not applied* lets it act, and after the act the probe is asked again.
 
 pub mod connect;
+pub mod connect_module;
 pub mod connect_removal;
 pub mod controllers;
 mod credential;

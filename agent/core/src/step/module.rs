@@ -195,7 +195,7 @@ impl std::fmt::Display for Lack {
 
 impl Module {
     /// What the script told: sets of parameters, and at last how many cmdlets there are.
-    fn read(lines: &[Value]) -> Reading<Self> {
+    pub(super) fn read(lines: &[Value]) -> Reading<Self> {
         let wrong = || "the script did not say which parameters a cmdlet has".to_owned();
         let (last, lines) = lines.split_last().ok_or_else(wrong)?;
         let mut cmdlets: BTreeMap<String, Vec<Set>> = BTreeMap::new();
@@ -246,7 +246,7 @@ impl Module {
     }
 
     /// What it lacks of these calls, in their order.
-    fn lacking(&self, calls: &[Call]) -> Vec<Lack> {
+    pub(super) fn lacking(&self, calls: &[Call]) -> Vec<Lack> {
         let mut lacks: Vec<Lack> = calls.iter().filter_map(|call| self.lacks(*call)).collect();
         lacks.dedup();
         lacks

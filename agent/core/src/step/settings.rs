@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::catalogue;
 use crate::op::Script;
 use crate::procedure::{Complete, Cx, Flow, Reading};
+use crate::step::connect_module::{self, Use};
 use crate::step::{exported, trouble};
 
 /// A rule of a large installation has a hundred attribute flows, and the module reads each by itself.
@@ -22,6 +23,7 @@ const READ_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// # Errors
 /// While outcomes are missing.
 pub(super) fn read(cx: &mut Cx<'_>) -> Flow<Complete> {
+    let module = connect_module::probe(Use::Settings, cx)?;
     let lines = cx.script(
         Script::ReadConnectSettings,
         serde_json::json!({}),
@@ -45,7 +47,7 @@ pub(super) fn read(cx: &mut Cx<'_>) -> Flow<Complete> {
     if let Some(trouble) = refused {
         finding.fix = trouble.known.sentence();
     }
-    cx.note(&[finding])?;
+    cx.note(&[finding, module])?;
     cx.note_settings(&settings)?;
     let exported = exported::read(cx)?;
     Ok(Complete::new(

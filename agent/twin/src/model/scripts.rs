@@ -26,6 +26,32 @@ const REFUSED: &str = "File C:\\model\\ADSync.psm1 cannot be loaded. The file C:
 /// What it says of a cmdlet that it does not know.
 const NOT_FOUND: &str = "The term 'Get-ADSyncRule' is not recognized as the name of a cmdlet, function, script file, or operable program.";
 
+/// Tells how runs have ended ([K]: in no product fact).
+const HISTORY: &str = "Get-ADSyncRunProfileResult";
+
+/// What the module of Connect's engine has of what the agent calls, and what each takes (product facts 2.10, 2.12; most of it is general
+/// knowledge).
+const ENGINES_MODULE: &[(&str, &[&str])] = &[
+    ("Get-ADSyncAADCompanyFeature", &[]),
+    (
+        "Get-ADSyncAADPasswordSyncConfiguration",
+        &["SourceConnector"],
+    ),
+    ("Get-ADSyncAutoUpgrade", &["Detail"]),
+    ("Get-ADSyncConnector", &["Identifier", "Name"]),
+    ("Get-ADSyncConnectorRunStatus", &["ConnectorName"]),
+    ("Get-ADSyncConnectorStatistics", &["ConnectorName"]),
+    ("Get-ADSyncEntraConnectorCredential", &[]),
+    ("Get-ADSyncGlobalSettingsParameter", &[]),
+    ("Get-ADSyncRule", &["Identifier"]),
+    (HISTORY, &["NumberRequested"]),
+    ("Get-ADSyncScheduler", &[]),
+    (
+        "Get-ADSyncSchedulerConnectorOverride",
+        &["ConnectorIdentifier", "ConnectorName"],
+    ),
+];
+
 /// Looks in which a full synchronization behind the wizard's work is due or runs.
 pub(super) const FULL_RUNS: u32 = 12;
 
@@ -40,7 +66,9 @@ impl Twin {
         secrets: &BTreeMap<SecretKind, Secret>,
     ) -> (Outcome, Duration) {
         let loads = [Script::ReviewConnectExports, Script::ReadConnectSettings];
-        if let Some(why) = self.module_refused().filter(|_| loads.contains(&script)) {
+        let loads =
+            loads.contains(&script) || script == Script::ReadModule && input["of"].is_array();
+        if let Some(why) = self.module_refused().filter(|_| loads) {
             return (Outcome::Failed(why.to_owned()), Duration::from_secs(3));
         }
         if self.has(Fault::ModuleRefused) && script == Script::CollectSupport {
@@ -49,6 +77,9 @@ impl Twin {
         match script {
             Script::InspectHost => (self.inspect(input), Duration::from_secs(2)),
             Script::InspectPolicies => (self.policies(input), Duration::from_secs(2)),
+            Script::ReadModule if input["of"].is_array() => {
+                (self.engines_module(input), Duration::from_secs(4))
+            }
             Script::ReadModule => (self.module(), Duration::from_secs(4)),
             Script::ConfigureProvisioningAgent => {
                 let mut lines = self.configure(input, secrets);
@@ -103,6 +134,25 @@ impl Twin {
             Script::ReadErrors => (self.recorded_errors(input), Duration::from_secs(3)),
             Script::ReadAgentEvents => (self.agent_events(input), Duration::from_secs(2)),
         }
+    }
+
+    /// What the module of Connect's engine tells of the cmdlets that it is asked for: which of them it has does not hang on whether the
+    /// engine runs.
+    fn engines_module(&self, input: &Value) -> Outcome {
+        let asked = |name: &str| {
+            let of = input["of"].as_array();
+            of.is_some_and(|of| of.iter().any(|one| one == name))
+        };
+        let gone = self.has(Fault::HistoryGone);
+        let has = |(name, _): &&(&str, &[&str])| asked(name) && !(gone && *name == HISTORY);
+        let parameter = |name: &&str| json!({ "name": name, "aliases": [], "mandatory": false });
+        let set = |(name, takes): &(&str, &[&str])| {
+            let parameters: Vec<Value> = takes.iter().map(parameter).collect();
+            json!({ "cmdlet": name, "parameters": parameters })
+        };
+        let mut lines: Vec<Value> = ENGINES_MODULE.iter().filter(has).map(set).collect();
+        lines.push(json!({ "cmdlets": lines.len() }));
+        Outcome::Script { lines }
     }
 
     /// What PowerShell says of Connect's module, where it does not answer.
@@ -329,7 +379,7 @@ impl Twin {
             let (run, result) = ("tenant - AAD, Export", "in-progress");
             runs.insert(0, json!({ "run": run, "result": result, "ended": false }));
         }
-        line["runs"] = json!(runs);
+        line["runs"] = self.history(json!(runs));
         line["autoUpgrade"] = if has(Fault::AutoUpgradeSuspended) {
             json!({ "state": "Suspended", "detail": "UpgradeNotSupportedLocalDbSizeExceeded" })
         } else {
@@ -383,10 +433,19 @@ impl Twin {
         } else {
             95
         };
-        line["fullRuns"] = json!([
+        line["fullRuns"] = self.history(json!([
             { "run": "corp, Full Import", "minutes": 25 },
             { "run": "corp, Full Synchronization", "minutes": minutes },
-        ]);
+        ]));
+    }
+
+    /// What a script says that asks for the history of runs, where that would tell this.
+    fn history(&self, tells: Value) -> Value {
+        if self.has(Fault::HistoryGone) {
+            let why = format!("the module of this version has no cmdlet {HISTORY}");
+            return json!({ "why": why });
+        }
+        tells
     }
 
     /// What the wizard exported last: it lies there once Connect is set up, also while the engine stands. Its form is made up.
@@ -556,7 +615,7 @@ impl Twin {
                 json!({ "connector": "corp", "add": 0, "update": 2, "delete": 0, "other": 0 }),
                 json!({
                     "full": full, "initial": self.has(Fault::NextCycleFull),
-                    "nextInMinutes": next, "everyMinutes": CYCLE, "ran": true,
+                    "nextInMinutes": next, "everyMinutes": CYCLE, "ran": (!self.has(Fault::HistoryGone)).then_some(true),
                 }),
             ],
         }

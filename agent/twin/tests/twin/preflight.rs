@@ -570,10 +570,10 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
         asked.extend(findings(&step, &mut sound).into_iter().map(|one| one.id));
     }
     // A credential is tried when it was given (`options.rs`), and a module is asked where it is (`module.rs`).
-    asked.extend(["PF33", "PF53", "PF54", "MO01"].map(ToOwned::to_owned));
+    asked.extend(["PF33", "PF53", "PF54", "MO01", "MO02"].map(ToOwned::to_owned));
     let faulted: BTreeSet<String> = TABLE.iter().map(|(_, id, _)| (*id).to_owned()).collect();
     // These have stories of their own, below.
-    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF53", "PF54", "MO01"]
+    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF53", "PF54", "MO01", "MO02"]
         .map(ToOwned::to_owned)
         .into();
     let missing: Vec<_> = asked
@@ -618,6 +618,8 @@ fn no_fault_is_without_a_test() {
         Fault::DomainCredentialDemanded,
         // An installed agent is asked for its cmdlets (`module.rs`, and the recipes).
         Fault::TokenNotTaken,
+        // So is Connect's engine (`probed.rs`, and the recipes).
+        Fault::HistoryGone,
         Fault::ServiceStopped,
         Fault::SchedulerSuspended,
         Fault::DeletionsPending,

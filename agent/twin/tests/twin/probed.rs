@@ -315,7 +315,7 @@ fn sound(id: &str) -> Option<Vec<Finding>> {
         "PV02" | "PV03" | "PV04" | "PV05" | "PV06" | "PV07" | "PV08" | "PV09" | "PV16" | "PV17"
         | "PV18" | "PV20" | "MO01" => agent_with(|_| {}),
         "PV22" | "PV23" | "PV24" | "PV25" | "PV26" | "PV27" | "PV28" | "PV29" | "PV33" | "PV34"
-        | "PV35" | "PV37" | "WZ02" | "SK01" => connect(NEWEST, false, &[]),
+        | "PV35" | "PV37" | "WZ02" | "SK01" | "MO02" => connect(NEWEST, false, &[]),
         "PV30" | "PV31" | "SW01" => reviewed(&[]),
         "PV32" => settings(&[]),
         "UN01" | "UN02" | "UN03" | "UN04" => removed(&[]),
@@ -363,6 +363,7 @@ fn spoiled(id: &str) -> Option<Vec<Finding>> {
         "PV27" => connect_with(Fault::CertificateDue),
         "PV28" => connect_with(Fault::TenantConnectorMissing),
         "PV29" => connect_with(Fault::RunFailed),
+        "MO02" => connect_with(Fault::HistoryGone),
         "PV30" => reviewed(&[Fault::FullSyncDue]),
         "PV31" => reviewed(&[Fault::DeletionsPending]),
         "PV32" => settings(&[Fault::SettingsUnreadable]),

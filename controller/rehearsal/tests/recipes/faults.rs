@@ -59,19 +59,19 @@ fn nowhere(why: &'static str) -> Expected {
 fn refuses(known: &'static str, tools: Option<At>) -> Expected {
     let all = |ids: &str| -> &'static str { format!("{ids} {known}").leak() };
     let mut found = meets([
-        (engine, all("CU01? CU02? CU03? PF73?")),
+        (engine, all("CU01? CU02? CU03? MO02? PF73?")),
         (|place| guide_connect(place) || switches(place), "attested"),
         (awaits, all("WZ03? attested")),
         (
             verify_passwords,
-            all("PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV35? PV37?"),
+            all("MO02? PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV35? PV37?"),
         ),
         (
             verify_connect,
-            all("PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV37?"),
+            all("MO02? PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV37?"),
         ),
         (verify_halted, known),
-        (settings, all("PV32?")),
+        (settings, all("MO02? PV32?")),
         (reports_engine, "words"),
         (take_off_running, all("UN04?")),
         (take_off, known),
@@ -401,6 +401,11 @@ fn expected(fault: Fault) -> Expected {
             (there, "MO01"),
             (after_setup, "MO01"),
             (verify_agent, "MO01"),
+        ]),
+        Fault::HistoryGone => meets([
+            (engine, "CU03? MO02"),
+            (verify_connect, "MO02 PV29?"),
+            (exports, "MO02"),
         ]),
         Fault::DomainCredentialDemanded => {
             meets([(handed_over, "asks: the module demands a credential")])
