@@ -8,6 +8,9 @@
     reason = "an outcome of any other kind is the executor's mistake, and is told as that"
 )]
 
+mod asks;
+mod notes;
+
 use std::time::Duration;
 
 use protocol::event::{Completion, DiscoveredServer, Failure, Finding, GmsaChange, Grade, Section};
@@ -18,12 +21,9 @@ use protocol::settings::ConnectSettings;
 use protocol::signed::{AgentRelease, ArtifactRef, Refused, RoleKeys, Verified, verify};
 use protocol::step::Step;
 use protocol::task::TaskText;
-use protocol::{DomainName, Generation, ProxyAddress, Timestamp, Version};
+use protocol::{DomainName, Generation, Timestamp};
 
-use crate::op::{
-    Census, Counted, Export, Found, FoundGroups, LargeGroups, Launcher, Op, Outcome, Program,
-    RegistryValue, Script, Search, Service, Shown,
-};
+use crate::op::{Op, Outcome};
 use crate::step;
 
 /// What a procedure waits for.
@@ -269,339 +269,6 @@ impl Cx<'_> {
         }
     }
 
-    /// Reads a registry value.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn registry(&mut self, key: &str, value: &str) -> Flow<Reading<Option<RegistryValue>>> {
-        let op = || Op::Registry {
-            key: key.to_owned(),
-            value: value.to_owned(),
-        };
-        self.op(op, |outcome| match outcome {
-            Outcome::Registry(value) => Some(value.clone()),
-            _ => None,
-        })
-    }
-
-    /// Reads a registry number.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn number(&mut self, key: &str, value: &str) -> Flow<Reading<Option<u32>>> {
-        Ok(self.registry(key, value)?.map(|value| match value {
-            Some(RegistryValue::Number(number)) => Some(number),
-            Some(RegistryValue::Text(text) | RegistryValue::Expandable(text)) => {
-                text.trim().parse().ok()
-            }
-            Some(RegistryValue::Other | RegistryValue::Empty) | None => None,
-        }))
-    }
-
-    /// Reads a registry text.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn text(&mut self, key: &str, value: &str) -> Flow<Reading<Option<String>>> {
-        Ok(self.registry(key, value)?.map(|value| match value {
-            Some(RegistryValue::Text(text) | RegistryValue::Expandable(text)) => Some(text),
-            Some(RegistryValue::Number(_) | RegistryValue::Other | RegistryValue::Empty) | None => {
-                None
-            }
-        }))
-    }
-
-    /// Tells whether a registry key exists.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn key_exists(&mut self, key: &str) -> Flow<Reading<bool>> {
-        self.op(
-            || Op::RegistryKey {
-                key: key.to_owned(),
-            },
-            |outcome| match outcome {
-                Outcome::Exists(exists) => Some(*exists),
-                _ => None,
-            },
-        )
-    }
-
-    /// Asks for a service.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn service(&mut self, name: &str) -> Flow<Reading<Option<Service>>> {
-        self.op(
-            || Op::Service {
-                name: name.to_owned(),
-            },
-            |outcome| match outcome {
-                Outcome::Service(service) => Some(service.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Asks how long the process of a service has run; `None` where it does not.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn service_age(&mut self, name: &str) -> Flow<Reading<Option<Duration>>> {
-        let op = || Op::ServiceAge {
-            name: name.to_owned(),
-        };
-        self.op(op, |outcome| match outcome {
-            Outcome::Age(age) => Some(*age),
-            _ => None,
-        })
-    }
-
-    /// Reads the version of an executable.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn file_version(&mut self, path: &str) -> Flow<Reading<Option<Version>>> {
-        self.op(
-            || Op::FileVersion {
-                path: path.to_owned(),
-            },
-            |outcome| match outcome {
-                Outcome::FileVersion(version) => Some(*version),
-                _ => None,
-            },
-        )
-    }
-
-    /// Reads a small text file; `None` where it is not there.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn file_text(&mut self, path: &str) -> Flow<Reading<Option<String>>> {
-        let op = || Op::FileText {
-            path: path.to_owned(),
-        };
-        self.op(op, |outcome| match outcome {
-            Outcome::Text(text) => Some(text.clone()),
-            _ => None,
-        })
-    }
-
-    /// Reads the newest settings that Connect's wizard has exported; `None` where there are none.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn connect_export(&mut self) -> Flow<Reading<Option<Export>>> {
-        self.op(
-            || Op::ConnectExport,
-            |outcome| match outcome {
-                Outcome::Export(export) => Some(export.as_deref().cloned()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Reads memory and free disk, in MiB.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn machine(&mut self) -> Flow<Reading<(u64, u64)>> {
-        self.op(
-            || Op::Machine,
-            |outcome| match outcome {
-                Outcome::Machine {
-                    memory_mib,
-                    disk_free_mib,
-                } => Some((*memory_mib, *disk_free_mib)),
-                _ => None,
-            },
-        )
-    }
-
-    /// Reads the last lines of a log; none when it cannot be read.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn log(&mut self, log: crate::op::Log) -> Flow<Vec<String>> {
-        Ok(self.read_log(log)?.unwrap_or_default())
-    }
-
-    /// Reads the last lines of a log.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn read_log(&mut self, log: crate::op::Log) -> Flow<Reading<Vec<String>>> {
-        self.op(
-            || Op::ReadLog { log },
-            |outcome| match outcome {
-                Outcome::Lines(lines) => Some(lines.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Runs a setup executable and gives its exit code.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn install(
-        &mut self,
-        artifact: &ArtifactRef,
-        arguments: Vec<String>,
-        log: crate::op::Log,
-    ) -> Flow<Reading<i32>> {
-        self.op(
-            || Op::Install {
-                artifact: artifact.clone(),
-                arguments,
-                log,
-            },
-            |outcome| match outcome {
-                Outcome::Exited { code } => Some(*code),
-                _ => None,
-            },
-        )
-    }
-
-    /// Asks how the launcher of the agent stands.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn launcher(&mut self) -> Flow<Reading<Launcher>> {
-        self.op(
-            || Op::Launcher,
-            |outcome| match outcome {
-                Outcome::Launcher(launcher) => Some(launcher.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Lists programs by their names.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn programs(&mut self, names: &[&str]) -> Flow<Reading<Vec<Program>>> {
-        let names = || names.iter().map(|name| (*name).to_owned()).collect();
-        self.op(
-            || Op::Programs { names: names() },
-            |outcome| match outcome {
-                Outcome::Programs(programs) => Some(programs.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Takes a program off and gives the exit code.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn uninstall(&mut self, program: &Program, log: crate::op::Log) -> Flow<Reading<i32>> {
-        let op = || Op::Uninstall {
-            program: program.clone(),
-            log,
-        };
-        self.op(op, |outcome| match outcome {
-            Outcome::Exited { code } => Some(*code),
-            _ => None,
-        })
-    }
-
-    /// Tells whether a file or folder is there.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn path_exists(&mut self, path: &str) -> Flow<Reading<bool>> {
-        let op = || Op::PathExists {
-            path: path.to_owned(),
-        };
-        self.op(op, |outcome| match outcome {
-            Outcome::Exists(exists) => Some(*exists),
-            _ => None,
-        })
-    }
-
-    /// Runs an embedded script and gives the JSON values that it printed.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn script(
-        &mut self,
-        script: Script,
-        input: serde_json::Value,
-        secrets: Vec<SecretKind>,
-        limit: Duration,
-    ) -> Flow<Reading<Vec<serde_json::Value>>> {
-        self.op(
-            || Op::Script {
-                script,
-                input,
-                secrets,
-                limit,
-            },
-            |outcome| match outcome {
-                Outcome::Script { lines } => Some(lines.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Performs an operation of which only success or failure matters.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn perform(&mut self, op: Op) -> Flow<Reading<()>> {
-        self.op(|| op, |_| Some(()))
-    }
-
-    /// Looks at the certificates of a host through a proxy.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn look_through(&mut self, proxy: &ProxyAddress, host: &str) -> Flow<Reading<Shown>> {
-        self.op(
-            || Op::LookThrough {
-                proxy: proxy.clone(),
-                host: host.to_owned(),
-            },
-            |outcome| match outcome {
-                Outcome::Chain(chain) => Some(chain.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Finds domain controllers of a domain.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn domain_controllers(&mut self, domain: &str) -> Flow<Reading<Vec<String>>> {
-        self.op(
-            || Op::FindDomainControllers {
-                domain: domain.to_owned(),
-            },
-            |outcome| match outcome {
-                Outcome::Hosts(hosts) => Some(hosts.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Puts an artifact where a person finds it, and gives the path.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn stage(&mut self, artifact: &ArtifactRef, name: &str) -> Flow<Reading<String>> {
-        let op = || Op::Stage {
-            artifact: artifact.clone(),
-            name: name.to_owned(),
-        };
-        self.op(op, |outcome| match outcome {
-            Outcome::Staged { path } => Some(path.clone()),
-            _ => None,
-        })
-    }
-
     /// Waits for leave to enter a section; tells what changed the same gMSA object before.
     ///
     /// # Errors
@@ -621,48 +288,6 @@ impl Cx<'_> {
         self.take(|| Want::Leave(gmsa)).map(drop)
     }
 
-    /// Asks a domain controller; gives the objects, whether there are more, and this server's clock.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn search(&mut self, search: Search) -> Flow<Reading<Found>> {
-        self.op(
-            || Op::Search(Box::new(search)),
-            |outcome| match outcome {
-                Outcome::Entries(found) => Some((**found).clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Counts what a domain holds.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn census(&mut self, census: Census) -> Flow<Reading<Counted>> {
-        self.op(
-            || Op::Census(Box::new(census)),
-            |outcome| match outcome {
-                Outcome::Counted(counted) => Some((**counted).clone()),
-                _ => None,
-            },
-        )
-    }
-
-    /// Looks for groups of many members.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn large_groups(&mut self, groups: LargeGroups) -> Flow<Reading<FoundGroups>> {
-        self.op(
-            || Op::LargeGroups(Box::new(groups)),
-            |outcome| match outcome {
-                Outcome::LargeGroups(found) => Some((**found).clone()),
-                _ => None,
-            },
-        )
-    }
-
     /// Waits for a secret; its value stays with the executor. Gives the user name that came with it.
     ///
     /// # Errors
@@ -678,21 +303,6 @@ impl Cx<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Tells whether the secrets that came are still good, as far as they tell it themselves.
-    ///
-    /// # Errors
-    /// While the outcome is not there.
-    pub fn secrets_fit(&mut self, secrets: &[SecretKind]) -> Flow<bool> {
-        let op = || Op::SecretsFit {
-            secrets: secrets.to_vec(),
-        };
-        let fit = self.op(op, |outcome| match outcome {
-            Outcome::Exists(fit) => Some(*fit),
-            _ => None,
-        })?;
-        fit.or_else(|why| fail(format!("whether the secrets are still good: {why}")))
     }
 
     /// Opens work for a person.
@@ -733,86 +343,6 @@ impl Cx<'_> {
             Gate::Untouched
         });
         untouched.or(self.gate.filter(|_| waits))
-    }
-
-    /// Records the answers of probes.
-    ///
-    /// # Errors
-    /// Until they are recorded.
-    pub fn note(&mut self, findings: &[Finding]) -> Flow<()> {
-        self.take(|| Want::Findings(findings.to_vec())).map(drop)
-    }
-
-    /// Records servers that a directory names.
-    ///
-    /// # Errors
-    /// Until they are recorded.
-    pub fn note_servers(
-        &mut self,
-        domain: &DomainName,
-        (servers, unread): (&[DiscoveredServer], &[String]),
-    ) -> Flow<()> {
-        let want = || Want::Servers {
-            domain: domain.clone(),
-            servers: servers.to_vec(),
-            unread: unread.to_vec(),
-        };
-        self.take(want).map(drop)
-    }
-
-    /// Records what a forest's directory shows: its UPN suffixes with how many more there are, from when on a KDS root key
-    /// may be used, and the domain's NetBIOS name.
-    ///
-    /// # Errors
-    /// Until it is recorded.
-    pub fn note_forest(
-        &mut self,
-        domain: &DomainName,
-        suffixes: Option<&(Vec<String>, u32)>,
-        kds_usable_from: Option<Timestamp>,
-        netbios: Option<&str>,
-    ) -> Flow<()> {
-        let want = || Want::Forest {
-            domain: domain.clone(),
-            suffixes: suffixes.cloned(),
-            kds_usable_from,
-            netbios: netbios.map(str::to_owned),
-        };
-        self.take(want).map(drop)
-    }
-
-    /// Records settings of Connect Sync.
-    ///
-    /// # Errors
-    /// Until they are recorded.
-    pub fn note_settings(&mut self, settings: &ConnectSettings) -> Flow<()> {
-        let want = || Want::Settings(Box::new(settings.clone()));
-        self.take(want).map(drop)
-    }
-
-    /// Records settings that Connect's wizard has exported.
-    ///
-    /// # Errors
-    /// Until they are recorded.
-    pub fn note_export(&mut self, export: &ExportedSettings) -> Flow<()> {
-        let want = || Want::Export(Box::new(export.clone()));
-        self.take(want).map(drop)
-    }
-
-    /// Records whether Connect's cycle is held before the wizard of an upgrade.
-    ///
-    /// # Errors
-    /// Until it is recorded.
-    pub fn note_cycle(&mut self, held: bool) -> Flow<()> {
-        self.take(|| Want::CycleBeforeWizard { held }).map(drop)
-    }
-
-    /// Records facts.
-    ///
-    /// # Errors
-    /// Until they are recorded.
-    pub fn note_facts(&mut self, facts: &Facts) -> Flow<()> {
-        self.take(|| Want::Facts(Box::new(facts.clone()))).map(drop)
     }
 
     /// Polls until `probe` gives something, or a named person attests that it is so.
@@ -1092,6 +622,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::RegistryValue;
 
     const HOST: fn() -> Host = || Host::model("0");
 
