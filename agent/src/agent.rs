@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_core::clock::Clock;
+use agent_core::held::Held;
 use agent_core::lives::Lives;
 use agent_core::op::Outcome;
 use agent_core::procedure::Host;
@@ -111,6 +112,8 @@ pub struct Agent {
     run_begun: (Timestamp, EventIndex),
     /// Since when the products stand as they were proven.
     stood: Stood,
+    /// Whether somebody held Connect's cycle before a wizard.
+    held: Held,
     newest: Option<(Generation, BundleId)>,
     previous_receipt: Digest,
     last_facts: Option<Facts>,

@@ -58,6 +58,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     sync_place(path)
 }
 
+/// Puts a file that was brought to the disk elsewhere into its place, with the list of its chunks beside it. Both outlast a power cut, as
+/// does the record of them that follows.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn keep(file: &Path, place: &Path, chunks: &[u8]) -> anyhow::Result<()> {
+    replace(&place.with_extension("chunks"), chunks)?;
+    fs::rename(file, place).with_context(|| format!("could not make {}", place.display()))?;
+    sync_place(place)
+}
+
 /// The folder that a path lies in.
 fn folder_of(path: &Path) -> &Path {
     // A relative name has an empty one.
@@ -119,6 +130,21 @@ mod tests {
         let why = sync_place(&folder.path().join("none/export.jsonl"));
         let why = why.unwrap_err().to_string();
         assert!(why.starts_with("could not write down"), "{why}");
+    }
+
+    #[test]
+    fn what_is_kept_is_in_its_place_with_its_chunks_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, chunks) in [("one.part", "chunks"), ("again.part", "the same")] {
+            fs::write(at(name), "bytes").unwrap();
+            keep(&at(name), &at("place"), chunks.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(at("place")).unwrap(), "bytes");
+            assert_eq!(fs::read_to_string(at("place.chunks")).unwrap(), chunks);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
+        let why = keep(&at("none.part"), &at("other"), b"").unwrap_err();
+        assert!(why.to_string().starts_with("could not make"), "{why}");
     }
 
     #[test]

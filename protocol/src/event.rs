@@ -452,7 +452,7 @@ pub enum Event {
         /// What it is, without its text.
         export: Box<ExportedSettings>,
     },
-    /// Whether Connect's cycle was held before the wizard of an upgrade was begun, where that is other than was told of it in this run.
+    /// Whether Connect's cycle was held before the wizard of an upgrade was begun, where that is other than was told of it in this rollout.
     /// Behind the wizard nothing on the server tells who has switched it off.
     CycleBeforeWizard {
         /// The run.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod configuration;
 pub mod directory;
 pub mod guard;
+pub mod held;
 pub mod known;
 pub mod lives;
 pub mod op;

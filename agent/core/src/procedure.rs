@@ -219,7 +219,7 @@ impl Cx<'_> {
         self.stood
     }
 
-    /// True when an earlier life of the agent has recorded at this step that Connect's cycle was held before the wizard.
+    /// True when it is recorded that Connect's cycle was held before the wizard: by an earlier life of the agent, or an earlier run.
     #[must_use]
     pub const fn cycle_was_held(&self) -> bool {
         self.cycle_was_held
@@ -449,7 +449,7 @@ pub struct Procedure {
     restart_follows: bool,
     /// How long the product had stood as it was proven when the step began.
     stood: Option<Duration>,
-    /// An earlier life has recorded that Connect's cycle was held before the wizard.
+    /// It is recorded that Connect's cycle was held before the wizard.
     cycle_was_held: bool,
     attested: Option<String>,
     /// Works for people that were shown since this life of the agent began the step.
@@ -496,7 +496,7 @@ impl Procedure {
         self
     }
 
-    /// The same where an earlier life has recorded, or has not, that Connect's cycle was held before the wizard.
+    /// The same where it is recorded, or not, that Connect's cycle was held before the wizard.
     #[must_use]
     pub const fn behind_a_held_cycle(mut self, held: bool) -> Self {
         self.cycle_was_held = held;

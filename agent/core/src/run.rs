@@ -161,8 +161,8 @@ pub struct Run {
     /// A section that an earlier life of the agent entered and did not leave: it is finished before anything else, and that it is
     /// left is told with the step's end at the latest.
     left_open: Option<LeftOpen>,
-    /// A step at whose last word Connect's cycle was held before its wizard.
-    held_before: Option<StepIndex>,
+    /// Connect's cycle was held before the wizard, by the last word on it.
+    held_before: bool,
     /// This life of the agent has begun the step that is under way.
     begun: bool,
     waiting: Waiting,
@@ -232,7 +232,7 @@ impl Run {
             after: None,
             unused: None,
             left_open: None,
-            held_before: None,
+            held_before: false,
             begun: false,
             waiting: Waiting::Nothing,
             step_begun: now,
@@ -256,6 +256,14 @@ impl Run {
     #[must_use]
     pub const fn standing_since(mut self, since: Option<Timestamp>) -> Self {
         self.stood_since = since;
+        self
+    }
+
+    /// The same where the journal tells, of this rollout, whether somebody held Connect's cycle before the wizard
+    /// ([`crate::held::Held`]): an earlier run may have come behind it.
+    #[must_use]
+    pub const fn behind_a_held_cycle(mut self, held: bool) -> Self {
+        self.held_before = held;
         self
     }
 
@@ -643,9 +651,7 @@ impl Run {
                     });
                 }
                 Event::SectionLeft { .. } => self.left_open = None,
-                Event::CycleBeforeWizard { step, held, .. } => {
-                    self.held_before = held.then_some(*step);
-                }
+                Event::CycleBeforeWizard { held, .. } => self.held_before = *held,
                 Event::TaskOpened { step, text, .. } => {
                     // Other work that was shown was to look at what was done before.
                     let own = self.manifest.steps.get(usize::from(step.0));
@@ -687,7 +693,7 @@ impl Run {
         self.procedure_of(self.is_cut_off())
             .before_a_restart(restarts)
             .behind(self.stood_since.map(|since| now.since(since)))
-            .behind_a_held_cycle(self.held_before == Some(index(at)))
+            .behind_a_held_cycle(self.held_before)
     }
 
     fn close_record(&mut self, at: usize, ending: StepEnding, summary: &str) {

@@ -13,6 +13,7 @@ impl Agent {
         }
         let at = now();
         self.stood.hear(event, at);
+        self.held.hear(event);
         self.journal.append(event, at)
     }
 

@@ -131,7 +131,9 @@ impl Agent {
         let now = self.now();
         self.run_begun = (now, index);
         let run = Run::new(manifest, self.host.clone(), &[], now);
-        let run = run.standing_since(self.stood.since());
+        let run = run
+            .standing_since(self.stood.since())
+            .behind_a_held_cycle(self.held.before_the_wizard());
         if !run.only_reads() {
             self.lives.forget();
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use agent_core::clock::Clock;
+use agent_core::held::Held;
 use agent_core::lives::Lives;
 use agent_core::procedure::Host;
 use agent_core::run::Run;
@@ -41,9 +42,10 @@ impl Agent {
         let mut begun = (now(), EventIndex(0));
         let mut last_facts = None;
         let mut frozen = None;
-        let mut stood = Stood::default();
+        let (mut stood, mut held) = (Stood::default(), Held::default());
         for (index, at, event) in &history {
             stood.hear(event, *at);
+            held.hear(event);
             match event {
                 Event::BundleAccepted {
                     bundle, generation, ..
@@ -91,8 +93,9 @@ impl Agent {
                 .collect();
             tracing::info!(target_name = %state.target, %generation, events = of_run.len(), "a run goes on");
             // Whether its rollout still goes on is known with the next welcome, and what its administrator has set, at once.
-            let held = Run::held(manifest, host.clone(), &of_run, now());
-            run = Some(held.standing_since(stood.since()));
+            let open = Run::held(manifest, host.clone(), &of_run, now());
+            let open = open.standing_since(stood.since());
+            run = Some(open.behind_a_held_cycle(held.before_the_wizard()));
         }
         let held_by_rollout = run.is_some();
         let hello = Hello {
@@ -126,6 +129,7 @@ impl Agent {
             run,
             run_begun: begun,
             stood,
+            held,
             newest,
             previous_receipt,
             last_facts,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use agent_core::guard::{Answer, Standing, consider};
+use agent_core::held::Held;
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::{Complete, Host, Next, Procedure, Want};
 use agent_core::run::{Action, Leave, Run};
@@ -59,6 +60,7 @@ pub(crate) struct Server {
     newest: Option<(Generation, BundleId)>,
     /// Since when its products stand as they were proven.
     stood: Stood,
+    held: Held,
     secrets: BTreeMap<SecretKind, Secret>,
     /// The section that it is in, as it is and not as anybody was told.
     pub(crate) inside: Option<Section>,
@@ -145,6 +147,7 @@ impl Server {
             bundle: None,
             newest: None,
             stood: Stood::default(),
+            held: Held::default(),
             secrets: BTreeMap::new(),
             inside: None,
             stalls: None,
@@ -225,8 +228,10 @@ impl Server {
                 self.newest = Some((manifest.generation, bundle));
                 self.bundle = Some((Verified::clone(&manifest), vec![accepted.clone()]));
                 self.stood.hear(&accepted, now);
+                self.held.hear(&accepted);
                 let run = Run::new(*manifest, Self::host(), &[], now);
-                self.run = Some(run.standing_since(self.stood.since()));
+                let run = run.standing_since(self.stood.since());
+                self.run = Some(run.behind_a_held_cycle(self.held.before_the_wizard()));
                 let mut wishes = vec![Wish::Told(accepted)];
                 wishes.extend(self.go_on(now));
                 wishes
@@ -334,6 +339,7 @@ impl Server {
 
     fn journal(&mut self, event: Event, wishes: &mut Vec<Wish>, now: Timestamp) {
         self.stood.hear(&event, now);
+        self.held.hear(&event);
         if let Event::SectionEntered { section, .. } = &event {
             // Nothing is done in it before that is on the disk.
             let into = if self.stalls.is_some() {
@@ -448,7 +454,8 @@ impl Server {
             }
             let manifest = Verified::clone(manifest);
             let run = Run::held(manifest, Self::host(), history, now);
-            self.run = Some(run.standing_since(self.stood.since()));
+            let run = run.standing_since(self.stood.since());
+            self.run = Some(run.behind_a_held_cycle(self.held.before_the_wizard()));
         }
         self.go_on(now)
     }
@@ -462,6 +469,7 @@ impl Server {
         self.bundle = None;
         self.newest = None;
         self.stood = Stood::default();
+        self.held = Held::default();
         self.secrets.clear();
         self.inside = None;
         self.stalls = None;

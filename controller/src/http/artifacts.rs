@@ -14,8 +14,19 @@ use protocol::{Version, limits};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::files;
 use crate::http::types::Done;
 use crate::http::{Answer, Api, Operator, Problem};
+
+/// Keeps a file of the store, as [`files::keep`] does.
+pub(super) async fn keep(file: &FilePath, place: &FilePath, chunks: Vec<u8>) -> Result<(), String> {
+    let (file, place) = (file.to_owned(), place.to_owned());
+    let kept = tokio::task::spawn_blocking(move || files::keep(&file, &place, &chunks)).await;
+    match kept {
+        Ok(kept) => kept.map_err(|error| format!("{error:#}")),
+        Err(ended) => Err(ended.to_string()),
+    }
+}
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Meta {
@@ -68,14 +79,9 @@ pub(super) async fn add(
         }
     };
     let (sha256, chunks, size) = digester.finish();
-    let failed =
-        |error: std::io::Error| Problem::Failed(format!("could not keep the artifact: {error}"));
     let place = api.artifacts.join(sha256.to_string());
     let known = place.exists();
-    let kept = async {
-        tokio::fs::write(place.with_extension("chunks"), chunks.to_bytes()).await?;
-        tokio::fs::rename(&part, &place).await
-    };
+    let kept = keep(&part, &place, chunks.to_bytes()).await;
     let discard = async |known: bool| {
         drop(tokio::fs::remove_file(&part).await);
         // The same bytes may have been taken in before.
@@ -84,9 +90,10 @@ pub(super) async fn add(
             drop(tokio::fs::remove_file(&place).await);
         }
     };
-    if let Err(error) = kept.await {
+    if let Err(error) = kept {
         discard(known).await;
-        return Err(failed(error));
+        let why = format!("could not keep the artifact: {error}");
+        return Err(Problem::Failed(why));
     }
     let artifact = ArtifactRef {
         sha256,

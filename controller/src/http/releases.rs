@@ -16,6 +16,7 @@ use protocol::{Version, limits};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::http::acts::answer_stored;
+use crate::http::artifacts;
 use crate::http::types::{Done, ReleaseRow, ReleaseWithdrawAsk, Releases};
 use crate::http::{Answer, Api, Operator, Problem};
 
@@ -176,14 +177,9 @@ async fn take(
             last.chunks = chunks;
         }
     }
-    let failed =
-        |error: std::io::Error| Problem::Failed(format!("could not keep the release: {error}"));
     for one in taken.iter() {
-        let list = one.place.with_extension("chunks");
-        tokio::fs::write(&list, &one.chunks).await.map_err(failed)?;
-        tokio::fs::rename(&one.part, &one.place)
-            .await
-            .map_err(failed)?;
+        let kept = artifacts::keep(&one.part, &one.place, one.chunks.clone()).await;
+        kept.map_err(|error| Problem::Failed(format!("could not keep the release: {error}")))?;
     }
     let release = release.into_inner();
     let what = format!(

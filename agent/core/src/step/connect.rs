@@ -194,7 +194,8 @@ pub fn guide(guide: &GuideConnect, cx: &mut Cx<'_>) -> Flow<Complete> {
 }
 
 /// Whether somebody held the cycle before the wizard of an upgrade whose release was planned. What is off behind the wizard could be the
-/// wizard's own doing: there it is as it was journaled before it, by this life of the agent or by one that was killed since.
+/// wizard's own doing: there it is as it was journaled before it, by this life of the agent, by one that was
+/// killed since, or in a run before a retry.
 fn was_held(guide: &GuideConnect, before: Option<&ConnectFacts>, cx: &mut Cx<'_>) -> Flow<bool> {
     if !guide.work.upgrades() || guide.release.is_none() {
         return Ok(false);

@@ -19,7 +19,6 @@ use protocol::step::{
 };
 
 use self::ended::{ended, nothing_left};
-use self::list::words;
 pub use self::verify::verify;
 pub use self::wizard::guide;
 use crate::known::{self, Source};

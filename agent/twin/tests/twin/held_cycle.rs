@@ -1,19 +1,20 @@
 //! A cycle of Connect that somebody has held before the wizard of an upgrade: it is theirs to release, whichever life of the agent sees the
 //! end of the wizard.
 #![expect(
-    clippy::unwrap_used,
     clippy::panic,
     reason = "a test stops where something is not as it must be"
 )]
 
 use std::collections::BTreeMap;
 
+use agent_core::held::Held;
 use agent_core::op::Op;
 use agent_core::run::{Action, Conclusion};
 use agent_twin::Fault;
 use protocol::event::Event;
-use protocol::signed::Ending;
+use protocol::signed::{Ending, Phase};
 use protocol::step::Step;
+use protocol::{BundleId, Digest, Generation, RolloutId};
 
 use crate::common::{NOW, drive};
 use crate::orders::Story;
@@ -48,6 +49,39 @@ fn whoever_held_it_is_known_wherever_the_agent_was_killed() {
     }
 }
 
+/// A run that is retried behind the wizard is another one, and is told what its rollout knows.
+#[test]
+fn a_retry_behind_the_wizard_asks_nobody_either() {
+    for (work, staging) in UPGRADES {
+        let steps: Vec<Step> = releasing(work).into_iter().take(3).collect();
+        let mut server = read_by_person(work, staging, &[]);
+        server.hold_cycle();
+        let (_, journal, _) = drive(steps.clone(), &mut server, None);
+        let mut held = Held::default();
+        journal.iter().for_each(|event| held.hear(event));
+        // The journal of a test begins behind the acceptance of its bundle.
+        assert!(!held.before_the_wizard());
+        let accepted = Event::BundleAccepted {
+            bundle: BundleId(Digest::ZERO),
+            generation: Generation(1),
+            rollout: RolloutId(1),
+            phase: Phase::Register,
+            change: None,
+        };
+        held.hear(&accepted);
+        journal.iter().for_each(|event| held.hear(event));
+        assert!(held.before_the_wizard());
+        server.asked(&steps[2]);
+        for (known, asks) in [(held, 0), (Held::default(), 1)] {
+            let mut story = Story::on(server.clone(), steps.clone());
+            story.run = story.run.behind_a_held_cycle(known.before_the_wizard());
+            assert_eq!(story.ending(), Some(Ending::Completed));
+            let asked = story.journal.iter().filter(|event| is_release(event));
+            assert_eq!(asked.count(), asks);
+        }
+    }
+}
+
 /// Whoever held it has released it before the wizard, which a later life of the agent has read: what is off behind the wizard is the
 /// wizard's, for the life behind that as well.
 #[test]
@@ -59,11 +93,13 @@ fn what_was_released_before_the_wizard_is_held_by_nobody() {
         server.hold_cycle();
         let mut story = Story::on(server, steps);
         let waits = |action: &Action| {
-            let op = match action {
-                Action::Perform { op, .. } => op,
-                _ => return false,
-            };
-            matches!(op, Op::Wait { .. })
+            matches!(
+                action,
+                Action::Perform {
+                    op: Op::Wait { .. },
+                    ..
+                }
+            )
         };
         assert!(story.until(waits).is_some());
         story.twin.release_cycle();

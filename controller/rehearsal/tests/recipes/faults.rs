@@ -70,7 +70,7 @@ fn refuses(known: &'static str, tools: Option<At>) -> Expected {
             verify_connect,
             all("MO02? PV24? PV25?! PV26? PV27? PV28? PV29? PV33? PV34? PV37?"),
         ),
-        (verify_halted, known),
+        (verify_halted, all("MO02?")),
         (settings, all("MO02? PV32?")),
         (reports_engine, "words"),
         (take_off_running, all("UN04?")),
@@ -403,8 +403,9 @@ fn expected(fault: Fault) -> Expected {
             (verify_agent, "MO01"),
         ]),
         Fault::HistoryGone => meets([
-            (engine, "CU03? MO02"),
-            (verify_connect, "MO02 PV29?"),
+            (engine, "CU03? KC08 MO02"),
+            (verify_connect, "KC08 MO02 PV29?"),
+            (verify_halted, "MO02"),
             (exports, "MO02"),
         ]),
         Fault::DomainCredentialDemanded => {

@@ -428,15 +428,14 @@ fn a_cycle_that_was_held_before_an_upgrade_is_left_to_whoever_holds_it() {
         all: &["guide-connect"],
         read: &[],
     };
-    let mut course = Course::new(
-        World::new(),
-        &[connect(A, Version::new(2, 5, 190, 0), true)],
-    );
+    let staging = connect(A, Version::new(2, 5, 190, 0), true);
+    let active = connect(B, Version::new(2, 6, 92, 0), false);
+    let mut course = Course::new(World::new(), &[staging, active]);
     course.add_connect();
     let topology = course.world.write(
         "topology.toml",
         &format!(
-            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.com\"]\nservers = [\"{A}\"]\n"
+            "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.com\"]\nservers = [\"{A}\", \"{B}\"]\n"
         ),
     );
     let planned = course.world.json(&["plan", &topology, "--json"]);
