@@ -1,7 +1,7 @@
 # Configures the provisioning agent in this one process, since the module keeps the signed-in state in it (product facts
 # 1.4). Secrets come on standard input and are never written anywhere.
 # Input: {"module", "calls": ["cmdlet -parameter"], "tenant", "signIn", "proxy", "gmsa": {"name"}, {"createWithCredentialOf"} or null: it stays as it is,
-# "note": {"key", "value"}: 1 stands there while a registration was begun and has not ended well, "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
+# "note": {"key", "value", "begun"}: the last stands there while a registration was begun and has not ended well, "domains": [{"name", "preferredDomainControllers", "credential", "permissions"}], "secrets": [{"kind", "of", "user", "value"}]}.
 # Output: a line {"step", "ok"} for each cmdlet, with {"names": ["domain"] or null, "text"} where the domains are read back, and {"domain",
 # "there": it was before, null where that cannot be told and it was "refused", "mentioned": its name stood in the list before} where one is
 # added, one {"where", "unread"} of secrets that were left, and at last {"done": true} or {"error": {"at", "kind", "message"}}.
@@ -116,7 +116,7 @@ try {
 
     if ($in.gmsa) {
         $at = 'the note of what was begun'
-        [Microsoft.Win32.Registry]::SetValue($in.note.key, $in.note.value, 1, 'DWord')
+        [Microsoft.Win32.Registry]::SetValue($in.note.key, $in.note.value, $in.note.begun, 'DWord')
         $at = 'Add-AADCloudSyncGMSA'
         if ($in.gmsa.name) {
             $null = Add-AADCloudSyncGMSA -CustomGMSAName $in.gmsa.name

@@ -35,6 +35,16 @@ pub struct HostFacts {
     pub reboot_pending: bool,
 }
 
+/// What was there of an agent before cmdlets that register it were begun, and did not come to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owed {
+    /// It was not configured: no domain is known to be on it.
+    First,
+    /// It was configured: the cmdlets leave what is there, so that it may serve what it served.
+    Anew,
+}
+
 /// The cloud sync provisioning agent on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +64,10 @@ pub struct ProvisioningAgentFacts {
     /// Absent where it runs, where there is none of that name, where it could not be read, and by an agent of an earlier release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updater: Option<ServiceState>,
+    /// Cmdlets that register it were begun by Entrain and have not come to their end: the account is set before the domains are added, so
+    /// that what it shows of a registration may be half of one. None where none were, and by an agent of an earlier release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owes_registration: Option<Owed>,
 }
 
 impl ProvisioningAgentFacts {
@@ -89,10 +103,12 @@ impl ProvisioningAgentFacts {
         }
     }
 
-    /// Tells whether the agent is configured and its service runs: it may be serving its domains.
+    /// Tells whether the agent is configured and its service runs: it may be serving its domains. One whose first registration was broken
+    /// off shows the same, and counts as none that serves: its domains may not be on it.
     #[must_use]
     pub fn serves(&self) -> bool {
-        self.is_configured() && self.service == Some(ServiceState::Running)
+        let half = self.owes_registration == Some(Owed::First);
+        self.is_configured() && !half && self.service == Some(ServiceState::Running)
     }
 }
 

@@ -87,7 +87,7 @@ protocol::probes! {
     PV03 AGENT, Block, Server: "version", wants "the wanted one or later", else "see the step that was to bring it about";
     PV04 AGENT, Block, Server: "service runs", wants "Running, started by Windows", else "start the service; its event log says why it stopped";
     PV05 AGENT, Block, Server: "service account", wants "the gMSA", else "see the step that was to bring it about";
-    PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant", else "see the step that was to bring it about";
+    PV06 AGENT, Block, Tenant: "registered tenant", wants "this tenant, and no registration of it that was begun and has not come to its end", else "see the step that was to bring it about";
     PV07 BOTH, Block, Server: "the service has run without a restart", wants "as long as it soaked, and of the provisioning agent no unexpected end (event 7031 or 7034)", else "see the System and Application logs: why it ended, and whether it does again";
     PV08 AGENT, Warn, Server: "errors of the last day in the agent's event log", wants "none, but for those about performance counters", else "read Microsoft-AzureADConnect-ProvisioningAgent/Admin on the server: what failed, and whether it still does";
     SK01 BOTH, Block, Server: "cycles while it soaked", wants "one at least, as Connect's scheduler tells; on a staging server one that is off warns, since that is the tenant's setting; the provisioning agent leaves no trace of its own that is documented, so its tenant is asked where somebody reads it meanwhile", else "Connect: close the wizard, switch the cycle on, or look at its runs; a soak shorter than the server's own interval sees none. Cloud sync: `entrain tenant read` shows when its job succeeded last";

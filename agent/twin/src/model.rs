@@ -15,7 +15,7 @@ use agent_core::op::{
 use agent_core::product;
 use agent_core::step::facts::join;
 use agent_core::step::preflight::PROXY_SIGN_IN;
-use protocol::facts::ServiceState;
+use protocol::facts::{Owed, ServiceState};
 use protocol::secret::{Secret, SecretKind};
 use protocol::{Digest, DomainName, Generation, Timestamp, Version};
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,9 @@ pub struct Twin {
     /// Domains that the person is to add at the wizard, and those that they forget.
     #[serde(default)]
     to_add: Vec<String>,
+    /// The modelled person was asked to add them.
+    #[serde(default)]
+    asked_domains: bool,
     #[serde(default)]
     forgotten: BTreeSet<String>,
     /// Controllers that the module was given for a domain.
@@ -187,6 +190,7 @@ impl Twin {
             planned_proxy: None,
             chosen: product::DEFAULT_GMSA.to_owned(),
             to_add: Vec::new(),
+            asked_domains: false,
             forgotten: BTreeSet::new(),
             preferred: BTreeMap::new(),
             domains: Vec::new(),
@@ -242,6 +246,22 @@ impl Twin {
             && self
                 .read(product::AGENT_KEY, product::AGENT_TENANT)
                 .is_some()
+    }
+
+    /// Cmdlets that register the agent for the first time were begun and have not come to their end: it counts as none that serves.
+    #[must_use]
+    pub fn is_half_registered(&self) -> bool {
+        let noted = self.read(product::OWED_KEY, product::OWED_REGISTRATION);
+        noted == Some(RegistryValue::Number(product::OWED_FIRST))
+    }
+
+    /// Leaves a registration by cmdlets broken off behind its account.
+    pub fn break_registration_off(&mut self, owed: Owed) {
+        let noted = RegistryValue::Number(match owed {
+            Owed::First => product::OWED_FIRST,
+            Owed::Anew => product::OWED_ANEW,
+        });
+        self.set(product::OWED_KEY, product::OWED_REGISTRATION, noted);
     }
 
     /// Domains that the module was given.

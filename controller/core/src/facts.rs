@@ -17,6 +17,10 @@ pub struct Known {
     /// else registered it and none was looked for since, none where a person registered it at the wizard: an agent shows them in a signed-in session alone.
     #[serde(default)]
     pub domains: Option<BTreeSet<DomainName>>,
+    /// A registration that Entrain began on it did not come to its end, for all that was heard: what it shows of one may be half of it.
+    /// Its agent knows that better, and tells it with its facts; one of an earlier release does not.
+    #[serde(default)]
+    pub owes: bool,
     /// Since when it says that products are not there.
     #[serde(default)]
     pub without: Without,
@@ -58,6 +62,7 @@ impl Known {
             key,
             facts: None,
             domains: None,
+            owes: false,
             without: Without {
                 connect: None,
                 agent: None,

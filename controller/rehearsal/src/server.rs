@@ -139,6 +139,9 @@ impl Server {
         if let Some(account) = agent.and_then(|agent| agent.account.as_deref()) {
             twin.set_account(account);
         }
+        if let Some(owed) = agent.and_then(|agent| agent.owes_registration) {
+            twin.break_registration_off(owed);
+        }
         Self {
             target: target.clone(),
             key: SigningKey::generate(),
@@ -166,7 +169,7 @@ impl Server {
     /// Whether its product serves just now: it runs, and nothing is done to it.
     pub(crate) fn serves(&self) -> bool {
         let out = self.inside.as_ref().is_some_and(|section| section.outage);
-        !out && self.twin.serves()
+        !out && self.twin.serves() && !self.twin.is_half_registered()
     }
 
     /// What it is, where that is not what its agent told last; a run reports for itself.
@@ -421,6 +424,8 @@ impl Server {
         if let Some(run) = &mut self.run
             && run.generation() == generation
         {
+            // Whoever says that it is done has done it.
+            self.twin.add_domains_by_hand();
             run.handle_attested(step, "a person".to_owned());
         }
         self.go_on(now)

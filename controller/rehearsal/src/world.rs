@@ -41,6 +41,9 @@ pub const ROLLOUT: RolloutId = RolloutId(1);
 /// Who applies plans.
 const BY: &str = "a rehearsal";
 
+/// How the end of a person's work at a wizard is told that a probe could see, but not on this server.
+const NO_PROBE: &str = "no probe: ";
+
 /// How long a word takes from one side to the other.
 const WAY: Duration = Duration::from_millis(40);
 
@@ -761,7 +764,9 @@ impl World {
         else {
             return;
         };
-        let said = text.title.starts_with(LOOK) || text.seen_by == SAID;
+        let said = text.title.starts_with(LOOK)
+            || text.seen_by == SAID
+            || text.seen_by.starts_with(NO_PROBE);
         let Some(person) = self.ask.person.filter(|_| said) else {
             return;
         };
@@ -1224,6 +1229,14 @@ impl World {
         self.servers
             .get(target)
             .map_or(&[], |server| server.twin.changes.as_slice())
+    }
+
+    /// The domains that the agent on a server has, whatever the controller knows of them.
+    #[must_use]
+    pub fn domains(&self, target: &TargetId) -> &[String] {
+        self.servers
+            .get(target)
+            .map_or(&[], |server| server.twin.domains())
     }
 
     /// The section that a server is in, whatever the controller knows of it.

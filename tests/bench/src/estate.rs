@@ -66,6 +66,7 @@ impl Estate {
                 key: SigningKey::generate().public().fingerprint(),
                 facts: Some((BEGIN, facts())),
                 domains: None,
+                owes: false,
                 without: controller_core::facts::Without::default(),
             };
             (target, known)
@@ -132,6 +133,7 @@ fn facts() -> Facts {
             account: Some("CORP\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         }),
         connect: None,
         unread: Vec::new(),

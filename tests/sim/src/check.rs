@@ -344,7 +344,7 @@ impl Check {
         server.is_some_and(|server| {
             let section = server.inside.as_ref();
             let out = section.is_some_and(|section| section.outage);
-            !out && server.twin.serves()
+            !out && server.twin.serves() && !server.twin.is_half_registered()
         })
     }
 

@@ -1,6 +1,6 @@
 //! Probes of what a server is and what of the two products it has.
 
-use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{ConnectFacts, Facts, HostFacts, Owed, ProvisioningAgentFacts, ServiceState};
 use protocol::{DomainName, TenantId};
 
 use crate::procedure::{Cx, Flow, Reading, Stop};
@@ -134,6 +134,9 @@ pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>>
         "the tenant of the provisioning agent",
         tenant.unwrap_or(Ok(None)),
     );
+    let noted = cx.number(product::OWED_KEY, product::OWED_REGISTRATION)?;
+    let noted = unread.take("whether a registration was broken off", noted);
+    let owes_registration = owed(noted);
     let options = options::read(cx)?;
     // Older agents have none, and what cannot be read of it is no word against it.
     let updater = cx.service(product::UPDATER_SERVICE)?.ok().flatten();
@@ -147,9 +150,19 @@ pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>>
             account: service.map(|service| service.account),
             options: options.ok(),
             updater,
+            owes_registration,
         }),
         unread: unread.0,
     })
+}
+
+/// What the note of a registration by cmdlets says.
+pub(super) fn owed(noted: Option<u32>) -> Option<Owed> {
+    match noted {
+        None | Some(0) => None,
+        Some(product::OWED_ANEW) => Some(Owed::Anew),
+        Some(_) => Some(Owed::First),
+    }
 }
 
 /// What there is of Connect Sync. What its scheduler does not say is `None` in what was found and no failure: before the
@@ -213,7 +226,15 @@ pub fn describe(facts: &Facts) -> String {
                     .map_or("not registered".to_owned(), |tenant| {
                         format!("tenant {tenant}")
                     });
-                format!("provisioning agent {} ({tenant})", version(agent.version))
+                let half = if agent.owes_registration.is_some() {
+                    ", registration broken off"
+                } else {
+                    ""
+                };
+                format!(
+                    "provisioning agent {} ({tenant}{half})",
+                    version(agent.version)
+                )
             });
     let connect = facts
         .connect

@@ -365,9 +365,7 @@ pub(super) fn require(calls: &[Call], cx: &mut Cx<'_>) -> Flow<()> {
         && *name == DOMAIN.0
         && demanded.iter().all(|one| one == "Credential")
     {
-        return Err(Stop::CannotTell(format!(
-            "the module demands a credential to add the domain ({first}): use directory = \"ask\" for it, or the wizard"
-        )));
+        return Err(demands_credential(&first.to_string()));
     }
     let said: Vec<String> = lacks.iter().map(ToString::to_string).collect();
     let said = said.join("; ");
@@ -379,6 +377,13 @@ pub(super) fn require(calls: &[Call], cx: &mut Cx<'_>) -> Flow<()> {
     finding.severity = Severity::Block;
     failure.findings = vec![finding];
     Err(Stop::Failed(Box::new(failure)))
+}
+
+/// A domain without a credential is unverified for the cmdlet (1.4): where the module demands one, a person decides.
+pub(super) fn demands_credential(how: &str) -> Stop {
+    Stop::CannotTell(format!(
+        "the module demands a credential to add the domain ({how}): write directory = \"ask\" for it, or take the wizard (sign_in = \"wizard\" of its tenant), and plan again: what is there by then is gone on with"
+    ))
 }
 
 /// What the script ended with when it asked once more, and something had gone since.

@@ -9,7 +9,7 @@ mod wizard;
 use std::time::Duration;
 
 use protocol::event::{Completion, Failure, GmsaChange, GmsaObject, Grade, Section, Verdict};
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{Owed, ProvisioningAgentFacts, ServiceState};
 use protocol::id::{GmsaName, TargetId, TenantId};
 use protocol::options::ProxyAddress;
 use protocol::secret::SecretKind;
@@ -167,7 +167,7 @@ pub(super) fn state_of(
 /// one then, since the account is set before the domains are added.
 fn broken_off(cx: &mut Cx<'_>) -> Flow<bool> {
     let noted = cx.number(product::OWED_KEY, product::OWED_REGISTRATION)?;
-    let noted = noted.map(|noted| noted == Some(1));
+    let noted = noted.map(|noted| facts::owed(noted).is_some());
     noted.map_err(|why| {
         Stop::CannotTell(format!(
             "whether an earlier registration was broken off could not be read: {why}"
@@ -185,6 +185,16 @@ fn made_good(cx: &mut Cx<'_>) -> Flow<String> {
     Ok(noted.err().map_or_else(String::new, |why| {
         format!("; that the earlier try by cmdlets is made good could not be noted: {why}")
     }))
+}
+
+/// An agent that was taken off owes nothing: the next one on this server is whole without what was broken off of this one. That the note
+/// could not be ended is no failure of the removal; whoever registers anew ends it.
+pub(super) fn forget_owed(cx: &mut Cx<'_>) -> Flow<()> {
+    let noted = cx.number(product::OWED_KEY, product::OWED_REGISTRATION)?;
+    if noted.is_ok_and(|noted| facts::owed(noted).is_some()) {
+        made_good(cx)?;
+    }
+    Ok(())
 }
 
 /// The same where one was broken off.
@@ -272,7 +282,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
             (&register.tenant, register.sign_in, &calls),
             register.proxy.as_ref(),
             &register.domains,
-            account(register),
+            (account(register), begun(&agent)),
         ),
         secrets,
         CONFIGURE_LIMIT,
@@ -400,7 +410,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
             (&add.tenant, add.sign_in, &calls),
             add.proxy.as_ref(),
             &add.domains,
-            serde_json::Value::Null,
+            (serde_json::Value::Null, 0),
         ),
         secrets,
         CONFIGURE_LIMIT,
@@ -625,12 +635,22 @@ fn secrets(tenant: &TenantId, sign_in: SignIn, domains: &[ServedDomain]) -> Vec<
     secrets
 }
 
+/// What the note says from before the account is set.
+fn begun(before: &ProvisioningAgentFacts) -> u32 {
+    match before.owes_registration {
+        Some(Owed::First) => product::OWED_FIRST,
+        Some(Owed::Anew) => product::OWED_ANEW,
+        None if before.is_configured() => product::OWED_ANEW,
+        None => product::OWED_FIRST,
+    }
+}
+
 /// What the script is told; without an account it adds domains alone.
 fn input(
     (tenant, sign_in, calls): (&TenantId, SignIn, &[Call]),
     proxy: Option<&ProxyAddress>,
     domains: &[ServedDomain],
-    gmsa: serde_json::Value,
+    (gmsa, begun): (serde_json::Value, u32),
 ) -> serde_json::Value {
     let domains: Vec<serde_json::Value> = domains
         .iter()
@@ -654,6 +674,7 @@ fn input(
         "note": {
             "key": format!(r"HKEY_LOCAL_MACHINE\{}", product::OWED_KEY),
             "value": product::OWED_REGISTRATION,
+            "begun": begun,
         },
         "domains": domains,
     })

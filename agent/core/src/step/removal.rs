@@ -10,7 +10,7 @@ use crate::catalogue;
 use crate::op::{Log, Op, Program, ProgramKind};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
-use crate::step::{self, controllers, facts, installer, preflight};
+use crate::step::{self, controllers, facts, installer, preflight, provisioning_agent};
 
 /// What is there of the product: what still works, and what Windows lists.
 struct There {
@@ -68,6 +68,7 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     installer::await_earlier(cx)?;
     let there = There::look(cx)?;
     if there.is_gone() {
+        provisioning_agent::forget_owed(cx)?;
         let summary = "no provisioning agent is there";
         return Ok(Complete::new(Completion::AlreadySo, summary));
     }
@@ -135,6 +136,7 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         }
         return fail(what);
     }
+    provisioning_agent::forget_owed(cx)?;
     let mut summary = format!("taken off: {}", step::names(&removed));
     if restart {
         summary.push_str(installer::RESTART);

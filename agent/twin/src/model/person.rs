@@ -82,12 +82,15 @@ impl Twin {
         if let Some(gmsa) = gmsa {
             self.choose_account(gmsa.as_str());
         }
+        self.asked_domains = matches!(step, Step::GuideProvisioningAgent(_) | Step::AddDomains(_));
         let names =
             |all: &mut dyn Iterator<Item = &DomainName>| all.map(ToString::to_string).collect();
         if let Step::GuideProvisioningAgent(guide) = step {
             self.to_add = names(&mut guide.domains.iter());
         } else if let Step::RegisterProvisioningAgent(register) = step {
             self.to_add = names(&mut register.domains.iter().map(|one| &one.name));
+        } else if let Step::AddDomains(add) = step {
+            self.to_add = names(&mut add.domains.iter().map(|one| &one.name));
         }
         if let Step::GuideConnect(guide) = step {
             self.ticks_staging = guide.work.staging();
@@ -107,6 +110,21 @@ impl Twin {
         self.register(tenant, &chosen);
         for domain in std::mem::take(&mut self.to_add) {
             if !self.forgotten.contains(&domain) && !self.domains.contains(&domain) {
+                self.domains.push(domain);
+            }
+        }
+    }
+
+    /// A person adds at the wizard of an agent that is registered what they were asked to.
+    pub fn add_domains_by_hand(&mut self) {
+        let registered = self.read(product::AGENT_KEY, product::AGENT_TENANT);
+        if registered.is_none() || !self.asked_domains {
+            return;
+        }
+        for domain in std::mem::take(&mut self.to_add) {
+            if !self.forgotten.contains(&domain) && !self.domains.contains(&domain) {
+                self.changes
+                    .push(format!("wizard of the provisioning agent: add {domain}"));
                 self.domains.push(domain);
             }
         }

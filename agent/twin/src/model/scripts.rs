@@ -879,8 +879,14 @@ impl Twin {
             return lines;
         }
         let own = |note: u32| RegistryValue::Number(note);
+        let begun = input["note"]["begun"].as_u64();
+        let begun = begun.and_then(|begun| u32::try_from(begun).ok());
         if sets {
-            self.set(product::OWED_KEY, product::OWED_REGISTRATION, own(1));
+            self.set(
+                product::OWED_KEY,
+                product::OWED_REGISTRATION,
+                own(begun.unwrap_or(0)),
+            );
             self.changes.push("add gMSA".to_owned());
             lines.push(json!({ "step": at, "ok": true }));
             // When the tenant is written is in no fact: here as early as it may be, so that whatever fails behind it leaves a server

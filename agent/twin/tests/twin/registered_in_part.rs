@@ -6,11 +6,15 @@ use std::collections::BTreeSet;
 use agent_core::op::{Op, Outcome, Script};
 use agent_core::run::Action;
 use agent_twin::{Fault, Installed, Profile, Twin};
-use protocol::event::{Completion, Event};
+use protocol::ServiceOptions;
+use protocol::event::{Completion, Event, Grade};
 use protocol::signed::{Ending, StepEnding};
-use protocol::step::{DirectoryRights, Permission, RegisterProvisioningAgent, ServedDomain, Step};
+use protocol::step::{
+    DirectoryRights, Permission, RegisterProvisioningAgent, ServedDomain, Step,
+    VerifyProvisioningAgent,
+};
 
-use crate::common::{NEWEST, drive, drive_beside, target};
+use crate::common::{NEWEST, drive, drive_beside, target, tenant};
 use crate::orders::register;
 
 const DOMAIN: &str = "corp.contoso.com";
@@ -32,6 +36,17 @@ fn steps(rights: DirectoryRights) -> Vec<Step> {
         }],
         ..register
     })]
+}
+
+fn verify() -> Step {
+    Step::VerifyProvisioningAgent(VerifyProvisioningAgent {
+        tenant: tenant(),
+        at_least: NEWEST,
+        gmsa: None,
+        own_rights: None,
+        options: ServiceOptions::default(),
+        soaked_seconds: None,
+    })
 }
 
 fn server(faults: &[Fault]) -> Twin {
@@ -73,6 +88,89 @@ fn a_registration_that_failed_behind_its_account_is_gone_on_with() {
         let (conclusion, ..) = drive(steps(rights), &mut server, None);
         assert_eq!(conclusion.steps[0].ending, StepEnding::AlreadySo);
         assert_eq!(server.changes, changes);
+    }
+}
+
+/// It shows a tenant, an account and a running service, and serves nothing: whoever verifies it sees that.
+#[test]
+fn a_registration_that_failed_behind_its_account_is_verified_as_unfinished() {
+    for (fault, rights) in [
+        (Fault::DirectorySlow, DirectoryRights::Handover),
+        (Fault::DomainCredentialDemanded, DirectoryRights::Handover),
+        (Fault::PermissionsRefused, DirectoryRights::Ask),
+    ] {
+        let mut server = server(&[fault]);
+        drive(steps(rights), &mut server, None);
+        server.set_faults(BTreeSet::new());
+        let changes = server.changes.clone();
+        let (conclusion, journal, _) = drive(vec![verify()], &mut server, None);
+        assert!(
+            matches!(&conclusion.ending, Ending::Failed(why) if why.contains("PV06")),
+            "{fault:?}: {:?}",
+            conclusion.ending
+        );
+        assert_ne!(conclusion.grade, Some(Grade::Registered), "{fault:?}");
+        let finding = journal.iter().find_map(|event| {
+            let Event::StepFailed { failure, .. } = event else {
+                return None;
+            };
+            failure.findings.iter().find(|one| one.id == "PV06")
+        });
+        let finding = finding.expect("it is told");
+        assert!(finding.read.contains("not come to its end"), "{finding:?}");
+        assert!(finding.fix.contains("plan again"), "{finding:?}");
+        assert_eq!(server.changes, changes, "it only looks");
+        // What is gone on with is whole.
+        drive(steps(rights), &mut server, None);
+        let (conclusion, ..) = drive(vec![verify()], &mut server, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{fault:?}");
+    }
+}
+
+/// It is set anew under another account, and that is broken off behind the account: what it served it serves still, and nobody takes it out of
+/// service without leave.
+#[test]
+fn an_agent_that_is_registered_anew_counts_as_one_that_serves_where_that_was_broken_off() {
+    for (installed, serves) in [
+        (Installed::Unregistered { version: NEWEST }, false),
+        (
+            Installed::ProvisioningAgent {
+                version: NEWEST,
+                tenant: tenant(),
+            },
+            true,
+        ),
+    ] {
+        let mut twin = Twin::new(Profile {
+            target: target(),
+            installed,
+            person: None,
+            faults: [Fault::DirectorySlow].into(),
+        });
+        let Step::RegisterProvisioningAgent(register) = steps(DirectoryRights::Handover).remove(0)
+        else {
+            unreachable!()
+        };
+        let anew = Step::RegisterProvisioningAgent(RegisterProvisioningAgent {
+            gmsa: "svcOther$".parse().ok(),
+            ..register
+        });
+        for _ in 0..2 {
+            let (conclusion, journal, _) = drive(vec![anew.clone()], &mut twin, None);
+            assert_ne!(conclusion.ending, Ending::Completed);
+            let last = journal.iter().rev().find_map(|event| {
+                if let Event::FactsReported(facts) = event {
+                    facts.provisioning_agent.clone()
+                } else {
+                    None
+                }
+            });
+            let last = last.expect("it reports what it has become");
+            assert!(last.owes_registration.is_some(), "{last:?}");
+            assert_eq!(last.serves(), serves, "{last:?}");
+            let out = |event: &Event| matches!(event, Event::SectionEntered { section, .. } if section.outage);
+            assert_eq!(journal.iter().any(out), serves, "{serves}");
+        }
     }
 }
 

@@ -25,6 +25,17 @@ use crate::versions::Certainty;
 /// The gMSA that a domain's administrator makes when none is named and no credential is given (product facts 1.6).
 const DEFAULT_GMSA: &str = "provAgentgMSA$";
 
+/// What is known of what Entrain did to the agent on a host before.
+#[derive(Debug)]
+pub struct Before<'a> {
+    /// The domains that it was made to serve, as [`crate::facts::Known::domains`] has them.
+    pub serving: Option<&'a BTreeSet<DomainName>>,
+    /// A registration did not come to its end, for all that was heard.
+    pub owes: bool,
+    /// What its account was given of them.
+    pub given: Option<&'a GivenOf>,
+}
+
 /// What is to be done on one host of a group.
 #[must_use]
 pub fn answer(
@@ -33,7 +44,7 @@ pub fn answer(
     tenant: &Tenant,
     host: &TargetId,
     facts: &Facts,
-    (serving, given): (Option<&BTreeSet<DomainName>>, Option<&GivenOf>),
+    before: &Before<'_>,
     artifacts: &Artifacts,
 ) -> Answer {
     let Some(artifact) = artifacts.get(&Product::ProvisioningAgent) else {
@@ -65,8 +76,11 @@ pub fn answer(
     let installed = version.is_some_and(|version| version >= wanted);
     let configured = agent
         .is_some_and(|agent| agent.is_configured() && agent.tenant.as_ref() == Some(&tenant.id));
+    // Behind an account that cmdlets set before they were broken off, domains may be missing.
+    let broken_off = configured && agent.is_some_and(|agent| agent.owes_registration.is_some());
     // The account that another one took the place of is set by the cmdlets that register.
-    let registered = configured && agent.is_some_and(|agent| agent.runs_as(group.gmsa.as_ref()));
+    let its_own = agent.is_some_and(|agent| agent.runs_as(group.gmsa.as_ref()));
+    let registered = configured && its_own && !broken_off;
     let gmsa = service_account(topology, group, &home);
     let served = served(topology, group);
     // What the domains hold was counted before the setup: a later phase does not count it again.
@@ -236,6 +250,9 @@ pub fn answer(
         why.push(match agent.filter(|_| configured) {
             Some(agent) => format!(
                 "its service runs as {} and not as {}: set anew {by}, and the service is restarted while others serve; {chosen}",
+            Some(_) if broken_off => format!(
+                "its registration by cmdlets was begun and has not come to its end, so that domains may be missing behind its account: gone on with {by}, what is there stays, and the service is restarted; {chosen}"
+            ),
                 agent.account.as_deref().unwrap_or("an account that is not told"),
                 group
                     .gmsa
@@ -268,11 +285,12 @@ pub fn answer(
     if registered {
         // At the wizard a person gives the domains, and no probe sees them: to look there again would take the agent out of service for nothing.
         let by_hand = tenant.sign_in == SignIn::Wizard;
-        let serving = serving.filter(|all| !(by_hand && all.is_empty()));
+        let unsaid = |all: &BTreeSet<DomainName>| by_hand && all.is_empty() && !before.owes;
+        let serving = before.serving.filter(|all| !unsaid(all));
         let mut domains = Domains::of(&served, serving, group.adopt);
         known = domains.known;
         why.extend(domains.remarks(host, by_hand));
-        let (lacking, remarks) = rights_lacking(tenant, &served, serving, given);
+        let (lacking, remarks) = rights_lacking(tenant, &served, serving, before.given);
         why.extend(remarks);
         if !domains.missing.is_empty() {
             people.extend(rights_by_hand(

@@ -108,6 +108,7 @@ impl World {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         };
         let mut known = Fleetwide::new();
         let mut records = Vec::new();

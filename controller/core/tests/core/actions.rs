@@ -134,6 +134,7 @@ fn agent_facts(registered: Registered) -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     });
     common::facts(agent, None)
 }

@@ -144,6 +144,7 @@ fn planned_here(of: &str) -> Vec<Step> {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, connect))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server.parse().unwrap(), entry);

@@ -38,6 +38,7 @@ fn planned(
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
         updater: None,
+        owes_registration: None,
     });
     let host: TargetId = "s1.a.test".parse().unwrap();
     let mut known = Fleetwide::new();
@@ -47,6 +48,7 @@ fn planned(
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(agent, None))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         },
     );

@@ -36,6 +36,7 @@ fn agent(version: Version, tenant: Option<&str>, options: Option<ServiceOptions>
         account: Some("A\\provAgentgMSA$".to_owned()),
         options,
         updater: None,
+        owes_registration: None,
     };
     common::facts(Some(agent), None)
 }

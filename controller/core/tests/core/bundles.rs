@@ -38,6 +38,7 @@ fn facts(version: Version) -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     };
     common::facts(Some(agent), None)
 }

@@ -53,6 +53,7 @@ fn agent(tenant: &str) -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     };
     common::facts(Some(agent), None)
 }

@@ -187,6 +187,7 @@ fn reported(connect: Option<ConnectFacts>) -> Known {
         key: SigningKey::generate().public().fingerprint(),
         facts: Some((NOW, common::facts(None, connect))),
         domains: None,
+        owes: false,
         without: controller_core::facts::Without::default(),
     }
 }

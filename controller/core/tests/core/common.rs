@@ -149,6 +149,7 @@ pub(crate) fn one_server(now: Timestamp) -> (Plan, TargetId, PublicKey) {
         key: key.fingerprint(),
         facts: Some((now, facts(None, None))),
         domains: None,
+        owes: false,
         without: controller_core::facts::Without::default(),
     };
     let plan = plan(Inputs::of(

@@ -68,6 +68,7 @@ impl World {
                 key: key.fingerprint(),
                 facts: Some((NOW, facts(None))),
                 domains: None,
+                owes: false,
                 without: controller_core::facts::Without::default(),
             };
             known.insert(server.clone(), entry);
@@ -289,6 +290,7 @@ fn upgrade_of(modes: [Option<bool>; 2], cycle_enabled: Option<bool>) -> Plan {
             key: key.fingerprint(),
             facts: Some((NOW, facts)),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server.parse().unwrap(), entry);

@@ -56,6 +56,7 @@ fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, connect))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server, entry);
@@ -141,6 +142,7 @@ fn a_server_that_never_reported_may_be_the_active_one() {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, None))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         (target.parse().unwrap(), known)

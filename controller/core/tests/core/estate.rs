@@ -63,6 +63,7 @@ pub(crate) fn agent(version: Version) -> ProvisioningAgentFacts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     }
 }
 

@@ -46,6 +46,7 @@ fn facts(version: Version, tenant: Option<&str>) -> Facts {
         account: Some("A\\svcEntraSync$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     };
     common::facts(Some(agent), None)
 }

@@ -79,6 +79,7 @@ impl World {
                 account: Some("A\\provAgentgMSA$".to_owned()),
                 options: Some(protocol::ServiceOptions::default()),
                 updater: None,
+                owes_registration: None,
             });
             let key = SigningKey::generate().public();
             let of = Known {

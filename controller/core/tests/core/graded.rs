@@ -62,6 +62,7 @@ impl World {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: None,
             updater: None,
+            owes_registration: None,
         };
         let known = Known {
             facts: Some((NOW, common::facts(Some(agent), None))),

@@ -84,6 +84,7 @@ fn facts() -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     };
     common::facts(Some(agent), None)
 }
@@ -141,6 +142,7 @@ impl Sim {
                     key: key.fingerprint(),
                     facts: Some((now, facts())),
                     domains: None,
+                    owes: false,
                     without: controller_core::facts::Without::default(),
                 },
             );

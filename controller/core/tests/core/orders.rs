@@ -325,12 +325,14 @@ impl World {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         };
         let key = SigningKey::generate().public();
         let entry = Known {
             key: key.fingerprint(),
             facts: Some((NOW, common::facts(Some(agent), None))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         let plan = plan(Inputs::of(

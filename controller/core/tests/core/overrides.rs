@@ -52,6 +52,7 @@ fn agent() -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     };
     common::facts(Some(agent), None)
 }

@@ -91,6 +91,7 @@ fn facts((agent, connect): &Reported) -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     });
     let connect = connect.map(|(newest, staging)| ConnectFacts {
         version: Some(version(newest, &connects)),
@@ -217,6 +218,7 @@ proptest! {
                 key: SigningKey::generate().public().fingerprint(),
                 facts: Some((NOW, facts(reported))),
                 domains: None,
+                owes: false,
                 without: controller_core::facts::Without::default(),
             };
             known.insert(host(number).parse().unwrap(), entry);

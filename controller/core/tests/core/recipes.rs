@@ -585,6 +585,7 @@ impl Has {
                     account: Some("A\\provAgentgMSA$".to_owned()),
                     options: Some(ServiceOptions::default()),
                     updater: None,
+                    owes_registration: None,
                 };
                 common::facts(Some(agent), None)
             }

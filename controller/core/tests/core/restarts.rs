@@ -41,6 +41,7 @@ fn planned(topology: &str, policy: &str, facts: &Facts, purpose: Purpose) -> Pla
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((Timestamp::from_millis(0), facts.clone())),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         (target, known)
@@ -177,6 +178,7 @@ fn the_rule_is_that_of_a_removal_too() {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         }),
         None,
     );
@@ -227,6 +229,7 @@ fn what_changes_nothing_restarts_nothing() {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         }),
         Some(ConnectFacts {
             version: Some(Version::new(2, 6, 92, 0)),

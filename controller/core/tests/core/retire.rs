@@ -57,6 +57,7 @@ fn serving(tenant: &str) -> ProvisioningAgentFacts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     }
 }
 
@@ -72,6 +73,7 @@ fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId
             key: key.fingerprint(),
             facts: Some((NOW, common::facts(agent, None))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server.clone(), entry);

@@ -14,10 +14,10 @@ use controller_core::policy::Policy;
 use controller_core::record::Record;
 use controller_core::topology::parse;
 use protocol::event::{Completion, Event, Failure, Grade};
-use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{Facts, Owed, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{Ending, Phase};
-use protocol::step::Step;
+use protocol::step::{SignIn, Step};
 use protocol::{
     BundleId, Digest, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp,
 };
@@ -40,6 +40,7 @@ fn facts(tenant: Option<&str>) -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
         updater: None,
+        owes_registration: None,
     };
     common::facts(Some(agent), None)
 }
@@ -194,6 +195,117 @@ fn what_a_broken_registration_added_is_looked_for_by_a_later_step() {
         failure: Box::new(Failure::plain("Add-AADCloudSyncADDomain failed")),
     });
     assert_eq!(world.domains(), Some(BTreeSet::new()));
+}
+
+impl World {
+    /// The steps of the next plan for the server, with its reasons, where the topology writes that of its tenant and of its domain.
+    fn planned(&self, tenant: &str, domain: &str) -> (Vec<Step>, String) {
+        let text = format!(
+            "[tenant.main]\nid = \"{TENANT}\"\n{tenant}[agents.a]\nserves = [\"a.test\", \"b.test\"]\nhosts = [\"s1.a.test\"]\n[domain.\"a.test\"]\n{domain}"
+        );
+        let (topology, findings) = parse(&[common::document(text)]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let plan = plan(Inputs::of(
+            &topology,
+            &Policy::default(),
+            self.fleet.known(),
+            &common::artifacts(),
+            Purpose::Install,
+        ));
+        let part = &plan.targets[&target()];
+        let steps = part.phases.iter().flat_map(|phase| &phase.steps);
+        (steps.cloned().collect(), part.why.join("; "))
+    }
+}
+
+/// For how many domains a step registers the agent, or adds some to it; by a person, where that is so.
+fn looks_for(step: &Step) -> Option<(usize, bool)> {
+    match step {
+        Step::RegisterProvisioningAgent(register) => Some((register.domains.len(), false)),
+        Step::AddDomains(add) => Some((add.domains.len(), add.sign_in == SignIn::Wizard)),
+        Step::GuideProvisioningAgent(guide) => Some((guide.domains.len(), true)),
+        _ => None,
+    }
+}
+
+/// It stopped between its account and its domains, as cannot tell, since the module demanded a credential or an abort broke it off: the server
+/// shows a tenant, an account and a running service then. By neither way of the advice is that taken for whole.
+#[test]
+fn a_registration_that_stopped_without_an_answer_is_gone_on_with_by_the_next_plan() {
+    let mut world = World::new();
+    world.tells(&Event::StepInconclusive {
+        generation: GENERATION,
+        step: StepIndex(1),
+        question: "the module demands a credential to add the domain".to_owned(),
+    });
+    world.reports(facts(Some(TENANT)));
+    assert_eq!(world.domains(), Some(BTreeSet::new()));
+    for (tenant, domain, by_hand) in [
+        ("", "directory = \"ask\"\n", false),
+        ("", "", false),
+        ("sign_in = \"wizard\"\n", "", true),
+    ] {
+        let (steps, why) = world.planned(tenant, domain);
+        let looks: Vec<(usize, bool)> = steps.iter().filter_map(looks_for).collect();
+        assert_eq!(looks, [(2, by_hand)], "{why}");
+        assert!(!why.contains("Entrain did not register it"), "{why}");
+        assert!(!why.contains("verified but for its domains"), "{why}");
+    }
+}
+
+/// Its agent knows better than what was heard of it, also in another life of the controller: it is registered again, by either way, and counts
+/// for no domain. One that was configured before may serve what it served.
+#[test]
+fn an_agent_that_tells_of_a_registration_that_was_broken_off_is_registered_again() {
+    for (owed, sign_in, by_hand) in [
+        (Owed::First, "token", false),
+        (Owed::First, "wizard", true),
+        (Owed::Anew, "token", false),
+    ] {
+        let mut world = World::new();
+        let mut half = facts(Some(TENANT));
+        let agent = half.provisioning_agent.as_mut().unwrap();
+        agent.owes_registration = Some(owed);
+        assert_eq!(agent.serves(), owed == Owed::Anew);
+        world.reports(half);
+        assert_eq!(world.domains(), None, "nobody heard of it");
+        let (steps, why) = world.planned(&format!("sign_in = \"{sign_in}\"\n"), "");
+        let looks: Vec<(usize, bool)> = steps.iter().filter_map(looks_for).collect();
+        assert_eq!(looks, [(2, by_hand)], "{why}");
+        let adds = steps.iter().any(|step| matches!(step, Step::AddDomains(_)));
+        assert!(!adds, "its account may be half set: {why}");
+        assert!(why.contains("has not come to its end"), "{why}");
+        assert!(!why.contains("somebody else"), "{why}");
+    }
+}
+
+/// Whoever brings the rest to its end has made it good: nothing is looked for any more.
+#[test]
+fn a_registration_that_stopped_is_made_good_by_whoever_ends_it() {
+    for failed in [true, false] {
+        let mut world = World::new();
+        let (generation, step) = (GENERATION, StepIndex(1));
+        world.tells(&if failed {
+            Event::StepFailed {
+                generation,
+                step,
+                failure: Box::new(Failure::plain("Add-AADCloudSyncADDomain failed")),
+            }
+        } else {
+            Event::StepInconclusive {
+                generation,
+                step,
+                question: "aborted".to_owned(),
+            }
+        });
+        world.reports(facts(Some(TENANT)));
+        let (steps, _) = world.planned("sign_in = \"wizard\"\n", "");
+        assert_eq!(steps.iter().filter_map(looks_for).count(), 1, "{failed}");
+        world.registers(Completion::Applied);
+        let (steps, why) = world.planned("sign_in = \"wizard\"\n", "");
+        assert_eq!(steps.iter().filter_map(looks_for).count(), 0, "{why}");
+        assert_eq!(world.domains(), both());
+    }
 }
 
 #[test]

@@ -57,6 +57,7 @@ impl World {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         };
         let facts = Event::FactsReported(Box::new(common::facts(Some(agent), None)));
         for name in ["s1.a.test", "s2.a.test"] {

@@ -58,6 +58,7 @@ fn known() -> Fleetwide {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, facts(Some(number != 0), common::CONNECT))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         (server.parse().unwrap(), entry)

@@ -43,6 +43,7 @@ fn facts(version: Option<Version>) -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
         updater: None,
+        owes_registration: None,
     });
     common::facts(agent, None)
 }

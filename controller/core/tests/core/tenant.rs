@@ -111,6 +111,7 @@ pub(crate) fn known(names: &[&str]) -> Fleetwide {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: None,
             updater: None,
+            owes_registration: None,
         };
         let known = Known {
             facts: Some((NOW, common::facts(Some(agent), None))),
@@ -541,6 +542,7 @@ fn an_agent_that_was_taken_off_is_told_until_the_tenant_lists_it_no_more() {
             account: None,
             options: None,
             updater: None,
+            owes_registration: None,
         })
     };
     let mut gone = sound();
@@ -822,6 +824,7 @@ fn entries_of_a_server_that_has_no_agent_any_more_are_counted_and_none_is_taken_
             account: None,
             options: None,
             updater: None,
+            owes_registration: None,
         })
     };
     let twice = || vec![entry("s2.a.test"), entry("s2.a.test")];
@@ -863,6 +866,7 @@ fn facts_that_say_the_same_leave_what_the_tenant_showed_as_it_is() {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: None,
             updater: None,
+            owes_registration: None,
         });
         let mut facts = common::facts(agent, None);
         if unread {

@@ -64,6 +64,7 @@ fn known_of(modes: [Option<Facts>; 2]) -> Fleetwide {
             key: SigningKey::generate().public().fingerprint(),
             facts: facts.map(|facts| (NOW, facts)),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         (server.parse().unwrap(), entry)

@@ -54,6 +54,7 @@ impl World {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         };
         let mut fleet = Fleet::new();
         let mut known = Fleetwide::new();
@@ -144,6 +145,7 @@ impl World {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         };
         let facts = common::facts(Some(agent), None);
         self.tells(target, &Event::FactsReported(Box::new(facts.clone())));

@@ -38,6 +38,7 @@ fn planned(server: &str, has: Has, fixes: &[Fix], anyway: bool) -> Result<Plan, 
             account: None,
             options: None,
             updater: None,
+            owes_registration: None,
         });
         let connect = (has == Has::Connect).then_some(ConnectFacts {
             version: Some(common::CONNECT),

@@ -243,6 +243,7 @@ fn facts((agent, connect): &Reported) -> Facts {
         account: Some("A\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     });
     let connect = connect.map(|(number, staging)| ConnectFacts {
         version: Some(version(Product::Connect, number)),

@@ -60,6 +60,7 @@ impl World {
             account: Some("A\\provAgentgMSA$".to_owned()),
             options: Some(protocol::ServiceOptions::default()),
             updater: None,
+            owes_registration: None,
         };
         let mut fleet = Fleet::new();
         let mut known = Fleetwide::new();

@@ -42,6 +42,7 @@ fn planned(waves: &str) -> Plan {
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((Timestamp::from_millis(0), common::facts(None, None))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         (target, known)

@@ -53,6 +53,7 @@ pub(crate) fn agent(version: Version) -> ProvisioningAgentFacts {
         account: Some("CORP\\provAgentgMSA$".to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
+        owes_registration: None,
     }
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn planned(
             key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, facts(&target))),
             domains: None,
+            owes: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(target, entry);

@@ -27,11 +27,8 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
         .as_str()
         .unwrap_or("it ended without a word")
         .to_owned();
-    // A domain without a credential is unverified for the cmdlet: where the module demands one, a person decides.
     if at == "Add-AADCloudSyncADDomain" && error["kind"] == "parameter" {
-        return Err(Stop::CannotTell(format!(
-            "the module demands a credential to add the domain ({message}): use directory = \"ask\" for it, or the wizard"
-        )));
+        return Err(module::demands_credential(&message));
     }
     if at == "Get-Command" {
         return module::gone(&message);

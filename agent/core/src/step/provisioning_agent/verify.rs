@@ -41,6 +41,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         account: None,
         options: None,
         updater: None,
+        owes_registration: None,
     });
     let version = match agent.version {
         Some(version) => version.to_string(),
@@ -61,9 +62,21 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let mut of_account =
         catalogue::PV05.finding(account, pass(agent.runs_as(verify.gmsa.as_ref())));
     of_account.wanted = gmsa_text(verify.gmsa.as_ref());
-    let mut of_tenant =
-        catalogue::PV06.finding(tenant, pass(agent.tenant.as_ref() == Some(&verify.tenant)));
+    let its_tenant = agent.tenant.as_ref() == Some(&verify.tenant);
+    let owes = agent.owes_registration.is_some();
+    let mut of_tenant = if owes {
+        let read = format!(
+            "{tenant}; a registration by cmdlets was begun here and has not come to its end: domains may be missing"
+        );
+        catalogue::PV06.finding(read, Verdict::Fail)
+    } else {
+        catalogue::PV06.finding(tenant, pass(its_tenant))
+    };
     of_tenant.wanted = verify.tenant.to_string();
+    if owes && its_tenant {
+        "plan again: the registration is gone on with, by the cmdlets or at the wizard"
+            .clone_into(&mut of_tenant.fix);
+    }
     let state = agent
         .service
         .map_or("absent".to_owned(), |state| format!("{state:?}"));

@@ -55,6 +55,7 @@ impl Fleet {
                     // What could not be read is not gone.
                     if facts.unread.is_empty() && (gone || elsewhere) {
                         known.domains = None;
+                        known.owes = false;
                         self.beyond.given.remove(target);
                     }
                     known.without.told(facts, now);
@@ -360,9 +361,11 @@ impl Fleet {
             }
             Event::StepInconclusive {
                 generation,
+                step,
                 question,
-                ..
             } => {
+                // What was done before its question nobody has told.
+                self.serves(target, *generation, *step, None);
                 self.moved(
                     target,
                     *generation,
@@ -572,7 +575,7 @@ impl Fleet {
         }
     }
 
-    /// What a step made the agent serve; without a completion it failed.
+    /// What a step made the agent serve; without a completion it failed, or could not tell.
     fn serves(
         &mut self,
         target: &TargetId,
@@ -587,6 +590,12 @@ impl Fleet {
         let Some(known) = self.known.get_mut(target) else {
             return;
         };
+        match (&served, completion) {
+            (Served::These(_) | Served::More(_), Some(_)) => known.owes = false,
+            (Served::These(_), None) => known.owes = true,
+            // Its account was there before.
+            (Served::More(_), None) => {}
+        }
         match served {
             // It failed on its way, an earlier try came to its end unheard, or a person did it at the wizard, where a probe sees that it
             // is registered and nothing of its domains: what it was given is not known, and a later step looks there before it adds.

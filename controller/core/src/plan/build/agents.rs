@@ -72,15 +72,18 @@ pub(super) fn agents(
                     Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
                 }
                 (Some(_), Some(facts), Purpose::Install) => {
-                    let serving = known.and_then(|known| known.domains.as_ref());
-                    let given = inputs.beyond.given.get(host);
+                    let before = cloud_sync::Before {
+                        serving: known.and_then(|known| known.domains.as_ref()),
+                        owes: known.is_some_and(|known| known.owes),
+                        given: inputs.beyond.given.get(host),
+                    };
                     let mut answer = cloud_sync::answer(
                         (topology, &inputs.beyond.suffixes),
                         group,
                         tenant,
                         host,
                         facts,
-                        (serving, given),
+                        &before,
                         artifacts,
                     );
                     let site = group.site.as_ref();
@@ -195,7 +198,8 @@ pub(super) fn strange(
         let known = known.get(target)?;
         let (_, facts) = known.facts.as_ref()?;
         let agent = facts.provisioning_agent.as_ref()?;
-        (known.domains.is_none() && agent.is_configured()).then_some(())
+        let own = known.owes || agent.owes_registration.is_some();
+        (known.domains.is_none() && !own && agent.is_configured()).then_some(())
     };
     let names: Vec<&str> = targets
         .iter()
