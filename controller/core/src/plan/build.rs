@@ -757,8 +757,9 @@ pub(crate) fn installs_active(part: &TargetPlan) -> bool {
     part.installs_connect() && part.makes_active()
 }
 
-/// Why nothing happens on a Connect server whose service is stopped and disabled.
-pub(super) const FENCED: &str = "held: ADSync is stopped and disabled on it, as a failover leaves the server that was active; take Connect off it, or bring it back as a staging server, before its service is started again";
+/// Why nothing happens on a Connect server whose service is stopped and disabled. Its mode is changed by its wizard alone, with a sign-in to
+/// the tenant (product facts 2.11 [P]), so that the way without the network to the tenant is none.
+pub(super) const FENCED: &str = "held: ADSync is stopped and disabled on it, as a failover leaves the server that was active. Whoever starts it makes a second active server (G1), and its mode is changed by its wizard alone, which as far as is known wants it started: so Connect is taken off it (list it under `retired` in place of `servers`, plan and apply), and installed anew as a staging server, once it is under `servers` again";
 
 /// Why nothing is planned for a server that a failover, or whoever revoked its agent, took for gone.
 pub(super) const SAID_OFF: &str = "held: it was said to be off and was not seen since, so what it told last counts for nothing; its agent's next session lifts it";

@@ -82,6 +82,8 @@ pub fn answer(
     let its_own = agent.is_some_and(|agent| agent.runs_as(group.gmsa.as_ref()));
     let registered = configured && its_own && !broken_off;
     let gmsa = service_account(topology, group, &home);
+    // The wizard that a person meets is that of the agent which is there then.
+    let at_wizard = version.filter(|_| installed).unwrap_or(artifact.version);
     let served = served(topology, group);
     // What the domains hold was counted before the setup: a later phase does not count it again.
     let preflight = |phase| {
@@ -241,18 +243,18 @@ pub fn answer(
             host,
             tenant,
             &home,
-            gmsa.as_ref(),
+            (at_wizard, gmsa.as_ref()),
             &served,
             group.gmsa.as_ref(),
             group.options.proxy.as_ref(),
         );
         let (by, chosen) = sign_in_words(tenant);
         why.push(match agent.filter(|_| configured) {
-            Some(agent) => format!(
-                "its service runs as {} and not as {}: set anew {by}, and the service is restarted while others serve; {chosen}",
             Some(_) if broken_off => format!(
                 "its registration by cmdlets was begun and has not come to its end, so that domains may be missing behind its account: gone on with {by}, what is there stays, and the service is restarted; {chosen}"
             ),
+            Some(agent) => format!(
+                "its service runs as {} and not as {}: set anew {by}, and the service is restarted while others serve; {chosen}",
                 agent.account.as_deref().unwrap_or("an account that is not told"),
                 group
                     .gmsa
@@ -270,7 +272,12 @@ pub fn answer(
                 way.source
             ));
         }
-        people.extend(bring(tenant, tenant.sign_in, &served));
+        people.extend(bring(
+            tenant,
+            tenant.sign_in,
+            &served,
+            (at_wizard, gmsa.as_ref()),
+        ));
         people.extend(of_home(group, host, &home, gmsa.as_ref()));
         people.extend(rights_by_hand(tenant.sign_in, gmsa.as_ref(), &served));
         people.extend(writeback_by_hand(topology, &served));
@@ -306,7 +313,12 @@ pub fn answer(
         // The same cmdlets add what is not there, and give the rights of what is.
         domains.missing.extend(lacking);
         if !domains.missing.is_empty() {
-            people.extend(bring(tenant, tenant.sign_in, &domains.missing));
+            people.extend(bring(
+                tenant,
+                tenant.sign_in,
+                &domains.missing,
+                (at_wizard, gmsa.as_ref()),
+            ));
             phases.push(PhaseWork {
                 phase: Phase::Register,
                 steps: vec![
@@ -315,7 +327,7 @@ pub fn answer(
                         tenant: tenant.id.clone(),
                         sign_in: tenant.sign_in,
                         proxy: group.options.proxy.clone(),
-                        wizard: added_by_hand(tenant, gmsa.as_ref(), &domains.missing),
+                        wizard: added_by_hand(tenant, (at_wizard, gmsa.as_ref()), &domains.missing),
                         domains: domains.missing,
                     }),
                 ],
@@ -672,9 +684,13 @@ impl Domains {
 }
 
 /// Domains are added at the wizard of an agent that is registered (the vendor's article, steps A8 to A16).
-fn added_by_hand(tenant: &Tenant, gmsa: Option<&GmsaName>, missing: &[ServedDomain]) -> TaskText {
+fn added_by_hand(
+    tenant: &Tenant,
+    at: (Version, Option<&GmsaName>),
+    missing: &[ServedDomain],
+) -> TaskText {
     let names: Vec<&str> = missing.iter().map(|domain| domain.name.as_str()).collect();
-    let mut text = wizard(tenant, gmsa, missing, UNDOCUMENTED);
+    let mut text = wizard(tenant, at, missing, UNDOCUMENTED);
     text.title = format!("add {} to the provisioning agent", names.join(", "));
     for page in &mut text.pages {
         if page.title == "Configure Service Account" {
@@ -726,7 +742,44 @@ fn sign_in_words(tenant: &Tenant) -> (String, String) {
     (way, format!("{why}{refused}"))
 }
 
-fn bring(tenant: &Tenant, sign_in: SignIn, served: &[ServedDomain]) -> Vec<String> {
+/// The first version whose wizard wants no Domain Administrator where account and permissions were supplied (product facts 0.1, 1.11 [R]).
+const WANTS_NO_ADMINISTRATOR: Version = Version::new(1, 1, 2505, 0);
+
+/// Whether a wizard of that version may add a domain that is handed over without its administrator. Where the product makes its account,
+/// none was supplied.
+fn spares_administrator(at: Version, gmsa: Option<&GmsaName>) -> bool {
+    at >= WANTS_NO_ADMINISTRATOR && gmsa.is_some()
+}
+
+/// What a person who adds domains at a wizard of that version brings of a domain that is handed over.
+fn handed_over(domain: &DomainName, at: Version, gmsa: Option<&GmsaName>) -> String {
+    let beforehand = format!(
+        "the administrator of {domain} does the directory's part beforehand: entrain handover {domain}"
+    );
+    if spares_administrator(at, gmsa) {
+        return format!(
+            "{beforehand}; and is within reach where it asks for one of them: since {WANTS_NO_ADMINISTRATOR} the wizard does not where the account and its permissions were supplied, and part 3 gives most of those only once an agent serves {domain}"
+        );
+    }
+    let why = match gmsa {
+        Some(_) => format!(
+            "the wizard of {at} wants a Domain Administrator there, as each does before {WANTS_NO_ADMINISTRATOR}"
+        ),
+        None => "the wizard wants a Domain Administrator where no account was made beforehand"
+            .to_owned(),
+    };
+    format!(
+        "{beforehand}; and signs in at the server, on the page \"Connect Active Directory\" of {domain}: {why}. The credential does not reach Entrain"
+    )
+}
+
+/// What is brought to sign in, and of each domain; `wizard` is the version of the wizard that is taken, and the account that it is given.
+fn bring(
+    tenant: &Tenant,
+    sign_in: SignIn,
+    served: &[ServedDomain],
+    (wizard, gmsa): (Version, Option<&GmsaName>),
+) -> Vec<String> {
     let mut people = vec![match sign_in {
         SignIn::Token => format!(
             "an access token of a Hybrid Identity Administrator of tenant {} (good for 60-90 minutes)",
@@ -744,6 +797,9 @@ fn bring(tenant: &Tenant, sign_in: SignIn, served: &[ServedDomain]) -> Vec<Strin
     for domain in served {
         people.push(match domain.rights {
             DirectoryRights::Ask => format!("a domain administrator of {}, once", domain.name),
+            DirectoryRights::Handover if sign_in == SignIn::Wizard => {
+                handed_over(&domain.name, wizard, gmsa)
+            }
             DirectoryRights::Handover => format!(
                 "the administrator of {0} does the directory's part beforehand: entrain handover {0}",
                 domain.name
@@ -769,7 +825,7 @@ fn register(
     host: &TargetId,
     tenant: &Tenant,
     home: &DomainName,
-    gmsa: Option<&GmsaName>,
+    at: (Version, Option<&GmsaName>),
     served: &[ServedDomain],
     named: Option<&GmsaName>,
     proxy: Option<&ProxyAddress>,
@@ -785,17 +841,17 @@ fn register(
                 home_domain: home.clone(),
                 domains: served.to_vec(),
                 proxy: proxy.cloned(),
-                wizard: wizard(tenant, gmsa, served, LOGGED),
+                wizard: wizard(tenant, at, served, LOGGED),
             })
         }
         SignIn::Wizard => Step::GuideProvisioningAgent(GuideProvisioningAgent {
             target: host.clone(),
             tenant: tenant.id.clone(),
-            gmsa: gmsa.cloned(),
+            gmsa: at.1.cloned(),
             home_domain: home.clone(),
             preferred_dcs: preferred_of(home, served),
             domains: served.iter().map(|domain| domain.name.clone()).collect(),
-            text: wizard(tenant, gmsa, served, UNDOCUMENTED),
+            text: wizard(tenant, at, served, UNDOCUMENTED),
         }),
     }
 }
@@ -810,7 +866,7 @@ fn preferred_of(home: &DomainName, served: &[ServedDomain]) -> Vec<TargetId> {
 /// The wizard of the provisioning agent, page by page (the vendor's article, steps A7 to A17).
 fn wizard(
     tenant: &Tenant,
-    gmsa: Option<&GmsaName>,
+    (version, gmsa): (Version, Option<&GmsaName>),
     served: &[ServedDomain],
     why: &str,
 ) -> TaskText {
@@ -825,10 +881,17 @@ fn wizard(
     let mut directories =
         vec!["a domain that stands under \"Configured domains\" needs nothing".to_owned()];
     for domain in served {
-        directories.push(format!(
-            "otherwise enter {}, choose \"Add directory\", sign in as its administrator",
-            domain.name
-        ));
+        let name = &domain.name;
+        let spares = spares_administrator(version, gmsa);
+        directories.push(if spares && domain.rights == DirectoryRights::Handover {
+            format!(
+                "otherwise enter {name}, choose \"Add directory\"; since {WANTS_NO_ADMINISTRATOR} it wants no Domain Administrator where the account and its permissions were supplied: where it asks for one all the same, its administrator signs in there"
+            )
+        } else {
+            format!(
+                "otherwise enter {name}, choose \"Add directory\", sign in as its administrator"
+            )
+        });
         if !domain.preferred_dcs.is_empty() {
             let dcs: Vec<&str> = domain.preferred_dcs.iter().map(TargetId::as_str).collect();
             directories.push(format!(
@@ -845,7 +908,7 @@ fn wizard(
     let mut text = TaskText {
         title: format!("register the provisioning agent with tenant {}", tenant.id),
         why: why.to_owned(),
-        bring: bring(tenant, SignIn::Wizard, served),
+        bring: bring(tenant, SignIn::Wizard, served, (version, gmsa)),
         pages: vec![
             page("Before", vec![
                 WIZARD.to_owned(),

@@ -726,9 +726,13 @@ fn express(entry: &ConnectEntry, tenant: &Tenant) -> TaskText {
             ),
             page(
                 "Ready to configure",
-                &[line(
-                    "leave \"Start the synchronization process\" ticked; Install",
-                )],
+                &[
+                    line("leave \"Start the synchronization process\" ticked"),
+                    line(
+                        "leave \"Exchange hybrid\" clear: whoever wants it stops here and writes settings = { features = [\"exchange-hybrid\"] } in place of express settings",
+                    ),
+                    line("Install"),
+                ],
             ),
             page("Configuration complete", &[line("Exit")]),
             page(

@@ -296,10 +296,15 @@ fn bring(
             ),
             None => format!("an Enterprise Administrator of {forest}"),
         });
-        if settings.single_sign_on == Some(true) && signs_on(settings, forest) {
-            bring.push(format!(
+        match settings.single_sign_on {
+            Some(true) if signs_on(settings, forest) => bring.push(format!(
                 "a Domain Administrator of {forest}, for single sign-on"
-            ));
+            )),
+            // Which forests were imported with it nobody wrote.
+            None => bring.push(format!(
+                "where single sign-on was imported: a Domain Administrator of {forest}"
+            )),
+            Some(_) => {}
         }
     }
     let federation = &settings.federation;

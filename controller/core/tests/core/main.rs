@@ -7,6 +7,7 @@ mod apart;
 mod applied;
 mod around;
 mod article;
+mod at_the_wizard;
 mod away;
 mod beforehand;
 mod beside;
