@@ -96,7 +96,7 @@ const TABLE: &[Known] = &[
         of: &[Setup, Cmdlets, Trace],
         texts: &["credential manager service (vaultsvc) is disabled"],
         cause: "the service VaultSvc is disabled on this server",
-        fix: "set VaultSvc to Manual (or list \"vaultsvc\" in may_fix), then retry",
+        fix: "set VaultSvc to Manual, then retry; or list \"vaultsvc\" in may_fix and plan again",
     },
     Known {
         id: "KE06",
@@ -163,7 +163,7 @@ const TABLE: &[Known] = &[
             "could not establish trust relationship for the ssl/tls secure channel",
         ],
         cause: "the server does not reach the hybrid identity service, or something on the way opens its connections",
-        fix: "give the product its proxy (proxy of the topology; it does not read the system's), open its URLs, take them out of TLS inspection, then retry",
+        fix: "open its URLs and take them out of TLS inspection, then retry; where the product lacks its proxy, which it does not take from the system, write it (proxy of the topology) and plan again",
     },
     Known {
         id: "KE12",

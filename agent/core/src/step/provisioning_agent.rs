@@ -99,7 +99,7 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
             if let Some(before) = &proxy {
                 if options::other_proxy(cx)?.as_ref() != Some(before) {
                     return fail(format!(
-                        "version {version} is installed, and its configuration file lost {}: set it there again and restart the service, or write a proxy as an option of its group; then retry",
+                        "version {version} is installed, and its configuration file lost {}: set it there again, restart the service and retry; or write a proxy as an option of its group and plan again",
                         before.shown
                     ));
                 }

@@ -105,6 +105,13 @@ pub(crate) fn planned(
     (plan, known)
 }
 
+/// What a topology makes of what is known by now.
+pub(crate) fn replanned(topology: &Topology, known: &Fleetwide) -> Plan {
+    let (policy, artifacts) = (policy::Policy::default(), artifacts());
+    let inputs = Inputs::of(topology, &policy, known, &artifacts, Purpose::Install);
+    plan(inputs)
+}
+
 fn artifacts() -> Artifacts {
     let artifact = |product, kind, version| ArtifactRef {
         sha256: Digest::of(&[kind as u8]),

@@ -1,5 +1,6 @@
 //! Plans carried out in virtual time: what a rehearsal tells, and whole fleets under faults that chance draws.
 
+mod advice;
 mod broken;
 mod clouds;
 mod common;
