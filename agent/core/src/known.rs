@@ -415,6 +415,12 @@ pub fn recognize(source: Source, lines: &[String]) -> Option<(KnownCause, String
     recognized(source, None, lines).next()
 }
 
+/// Finds the last error that is known of that source. A trace goes on for as long as a service lives: what stands at its beginning may be over.
+#[must_use]
+pub fn recognize_last(source: Source, lines: &[String]) -> Option<(KnownCause, String)> {
+    recognized(source, None, lines.iter().rev()).next()
+}
+
 /// Finds every error that is known of that source, of a product whose version may be known: each once, with the first line that shows it, in the
 /// order of the lines. What is over and what came behind it stand in one trace.
 #[must_use]
@@ -433,14 +439,14 @@ pub fn recognize_all(
 }
 
 /// What each line shows, where it shows something: the row that comes first, which is the one that says more.
-fn recognized(
+fn recognized<'a>(
     source: Source,
     version: Option<Version>,
-    lines: &[String],
+    lines: impl IntoIterator<Item = &'a String>,
 ) -> impl Iterator<Item = (KnownCause, String)> {
     let rows = TABLE.iter().filter(move |known| known.of.contains(&source));
     let rows: Vec<&Known> = rows.collect();
-    lines.iter().filter_map(move |line| {
+    lines.into_iter().filter_map(move |line| {
         let lower = line.to_lowercase();
         let known = rows.iter().find(|known| known.shows(&lower, version))?;
         let cause = KnownCause {

@@ -105,6 +105,9 @@ pub enum Log {
     ConnectTrace,
 }
 
+/// How far a log goes at some moment: the length of each of its files, in bytes, by its name.
+pub type LogEnds = BTreeMap<String, u64>;
+
 /// How Windows takes a program off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -495,10 +498,17 @@ pub enum Op {
         /// Full path.
         path: String,
     },
+    /// Tells how far a log goes by now.
+    MeasureLog {
+        /// Which.
+        log: Log,
+    },
     /// Reads the last lines of a log.
     ReadLog {
         /// Which.
         log: Log,
+        /// Nothing that was written before: how far it went by then. Absent where all of it counts.
+        after: Option<LogEnds>,
     },
     /// Runs an embedded script in one Windows PowerShell 5.1 process: input and secrets on stdin, JSON lines out.
     Script {
@@ -636,6 +646,7 @@ impl Op {
             | Self::AwaitInstaller
             | Self::Programs { .. }
             | Self::ConnectExport
+            | Self::MeasureLog { .. }
             | Self::ReadLog { .. }
             | Self::Reach { .. }
             | Self::ReachThrough { .. }
@@ -719,6 +730,8 @@ pub enum Outcome {
     },
     /// Lines of a log.
     Lines(Vec<String>),
+    /// How far a log goes.
+    LogEnds(LogEnds),
     /// What a script printed, one JSON value a line.
     Script {
         /// The values.

@@ -52,6 +52,10 @@ pub const MACHINE_CONFIG: &str =
 
 /// Service of the updater (1.3 [S]).
 pub const UPDATER_SERVICE: &str = "AzureADConnectAgentUpdater";
+/// Executable of the updater (1.3 [P]; in which folder it lies is unverified).
+pub const UPDATER_EXECUTABLE: &str = "AzureADConnectAgentUpdater.exe";
+/// Event log of the updater (1.3 [S], unverified).
+pub const UPDATER_LOG: &str = "Microsoft-AzureADConnect-AgentUpdater/Admin";
 /// gMSA that the product makes by default (1.6 [P]). The name is not relied upon: the service's account is read.
 pub const DEFAULT_GMSA: &str = "provAgentgMSA$";
 

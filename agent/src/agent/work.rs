@@ -329,6 +329,7 @@ fn announce(op: &Op) -> Option<String> {
         | Op::Stage { .. }
         | Op::SecretsFit { .. }
         | Op::Launcher
+        | Op::MeasureLog { .. }
         | Op::ReadLog { .. }
         | Op::Reach { .. }
         | Op::ReachThrough { .. }

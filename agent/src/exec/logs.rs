@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use agent_core::op::LogEnds;
+
 /// Lines that are read from the end of one file. A package that failed tells why before it tells, at length, how it took
 /// everything back.
 const LINES: usize = 20_000;
@@ -106,19 +108,85 @@ pub fn newest_of(folder: &Path, stem: &str, within: Duration) -> io::Result<Vec<
     last_lines(&path)
 }
 
-fn last_lines(path: &Path) -> io::Result<Vec<String>> {
-    let text = decode(&fs::read(path)?);
-    let lines: Vec<&str> = text.lines().collect();
-    let from = lines.len().saturating_sub(LINES);
-    Ok(lines[from..]
-        .iter()
-        .map(|line| (*line).to_owned())
+/// How far each file of a folder goes whose name begins so; none where the folder is not there yet.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn ends(folder: &Path, stem: &str) -> io::Result<LogEnds> {
+    Ok(lengths(folder, stem)?
+        .into_iter()
+        .map(|(_, name, length)| (name, length))
         .collect())
 }
 
+/// The last lines of what was written to these files after they went so far, in the order in which they were written to last. One that is shorter by now
+/// was begun anew, and one that was not there is new: all of it counts.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn after(folder: &Path, stem: &str, before: &LogEnds) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (_, name, length) in lengths(folder, stem)? {
+        let from = before.get(&name).copied().filter(|from| *from <= length);
+        if from == Some(length) {
+            continue;
+        }
+        let bytes = fs::read(folder.join(name))?;
+        let from = usize::try_from(from.unwrap_or_default()).unwrap_or(usize::MAX);
+        lines.extend(last_lines_of(&bytes, from));
+    }
+    let over = lines.len().saturating_sub(LINES);
+    lines.drain(..over);
+    Ok(lines)
+}
+
+/// Files of a folder whose names begin so, with their lengths, in the order in which they were written to last.
+fn lengths(folder: &Path, stem: &str) -> io::Result<Vec<(SystemTime, String, u64)>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What Windows keeps of a file in its folder is as old as the last time that somebody closed it: the file itself is asked.
+        let is = fs::metadata(entry.path())?;
+        if is.is_file() && name.starts_with(stem) {
+            files.push((is.modified()?, name, is.len()));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn last_lines(path: &Path) -> io::Result<Vec<String>> {
+    Ok(last_lines_of(&fs::read(path)?, 0))
+}
+
+/// The last lines of a file behind so many of its bytes. Its encoding stands at its beginning.
+fn last_lines_of(bytes: &[u8], from: usize) -> Vec<String> {
+    let mark = bytes.get(..2).filter(|mark| *mark == MARK);
+    let behind = bytes.get(from..).unwrap_or_default();
+    let text = match mark.filter(|_| from > 0) {
+        Some(mark) => decode(&[mark, behind].concat()),
+        None => decode(behind),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LINES);
+    lines[from..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
+}
+
+/// Files in UTF-16 begin so.
+const MARK: &[u8] = &[0xff, 0xfe];
+
 /// Windows Installer writes its logs as UTF-16 with a mark, other installers as 8-bit text.
 fn decode(bytes: &[u8]) -> String {
-    match bytes.strip_prefix(&[0xff, 0xfe]) {
+    match bytes.strip_prefix(MARK) {
         Some(rest) => {
             let units: Vec<u16> = rest
                 .as_chunks::<2>()
@@ -168,6 +236,53 @@ mod tests {
         assert!(newest(folder.path()).is_err());
         fs::write(folder.path().join("one.log"), "a line").unwrap();
         assert_eq!(newest(folder.path()).unwrap(), ["a line"]);
+    }
+
+    /// What stood in a trace before the step is of other work, in whichever file it stands; what was written since is read, in either encoding.
+    #[test]
+    fn what_was_written_before_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let traces = folder.path().join("Trace");
+        let none = ends(&traces, "").unwrap();
+        assert!(none.is_empty(), "the agent was never registered");
+        assert_eq!(after(&traces, "", &none).unwrap(), [""; 0]);
+        fs::create_dir(&traces).unwrap();
+        let at = |name: &str| traces.join(name);
+        let wide =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let append = |name: &str, bytes: &[u8], minutes: u64| {
+            use io::Write as _;
+            let mut file = fs::File::options()
+                .create(true)
+                .append(true)
+                .open(at(name))
+                .unwrap();
+            file.write_all(bytes).unwrap();
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(minutes * 60);
+            file.set_modified(written).unwrap();
+        };
+        append("service.log", b"an old error\n", 1);
+        append("wizard.log", &[MARK, &wide("an older error\n")].concat(), 2);
+        let before = ends(&traces, "").unwrap();
+        assert_eq!(after(&traces, "", &before).unwrap(), [""; 0]);
+        append("wizard.log", &wide("Dienst h\u{e4}lt\n"), 3);
+        append("service.log", b"it starts\n", 4);
+        append("cmdlets.log", b"a new file\n", 5);
+        append("other.txt", b"", 6);
+        assert_eq!(
+            after(&traces, "", &before).unwrap(),
+            ["Dienst h\u{e4}lt", "it starts", "a new file"]
+        );
+        assert_eq!(after(&traces, "cmd", &before).unwrap(), ["a new file"]);
+        // From before anybody registered: all of it.
+        assert_eq!(after(&traces, "", &none).unwrap().len(), 5);
+        // It was begun anew.
+        fs::write(at("service.log"), "anew\n").unwrap();
+        let lines = after(&traces, "ser", &before).unwrap();
+        assert_eq!(lines, ["anew"]);
+        // The newest lines alone, of all files together.
+        append("cmdlets.log", "x\n".repeat(LINES).as_bytes(), 5);
+        assert_eq!(after(&traces, "", &before).unwrap().len(), LINES);
     }
 
     #[test]

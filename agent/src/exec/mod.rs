@@ -234,6 +234,7 @@ async fn network(op: &Op, secrets: &Secrets) -> Option<Outcome> {
         | Op::Programs { .. }
         | Op::Uninstall { .. }
         | Op::PathExists { .. }
+        | Op::MeasureLog { .. }
         | Op::ReadLog { .. }
         | Op::Script { .. } => return None,
     })

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_core::op::{Log, Op, Outcome};
+use agent_core::op::{Log, LogEnds, Op, Outcome};
 use agent_core::product;
 use protocol::Digest;
 use protocol::signed::ArtifactRef;
@@ -192,7 +192,8 @@ impl WindowsExec {
                 Ok(exists) => Outcome::Exists(exists),
                 Err(error) => Outcome::Failed(format!("{path}: {error}")),
             },
-            Op::ReadLog { log } => self.read_log(*log),
+            Op::MeasureLog { log } => self.measure_log(*log),
+            Op::ReadLog { log, after } => self.read_log(*log, after.as_ref()),
             Op::Script {
                 script,
                 input,
@@ -257,12 +258,34 @@ impl WindowsExec {
         write.map_err(|error| error.to_string())
     }
 
-    fn read_log(&self, log: Log) -> Outcome {
+    /// The folder of a log, and how the names of its files begin.
+    fn place_of(&self, log: Log) -> (PathBuf, &'static str) {
+        match log {
+            Log::ProvisioningAgentSetup => (self.logs(), setups::SETUP_LOG),
+            Log::ProvisioningAgentRemoval => (self.logs(), setups::REMOVAL_LOG),
+            Log::ProvisioningAgentTrace => (here(product::AGENT_TRACES), ""),
+            Log::ConnectTrace => (here(product::CONNECT_DATA), "trace-"),
+        }
+    }
+
+    fn measure_log(&self, log: Log) -> Outcome {
+        let (folder, stem) = self.place_of(log);
+        let ends = logs::ends(&folder, stem);
+        ends.map_or_else(|error| Outcome::Failed(error.to_string()), Outcome::LogEnds)
+    }
+
+    fn read_log(&self, log: Log, after: Option<&LogEnds>) -> Outcome {
+        let (folder, stem) = self.place_of(log);
+        if let Some(after) = after {
+            let lines = logs::after(&folder, stem, after);
+            return lines.map_or_else(|error| Outcome::Failed(error.to_string()), Outcome::Lines);
+        }
         let lines = match log {
-            Log::ProvisioningAgentSetup => logs::of_setup(&self.logs(), setups::SETUP_LOG),
-            Log::ProvisioningAgentRemoval => logs::of_setup(&self.logs(), setups::REMOVAL_LOG),
-            Log::ProvisioningAgentTrace => logs::newest(&here(product::AGENT_TRACES)),
-            Log::ConnectTrace => logs::newest_of(&here(product::CONNECT_DATA), "trace-", DAY),
+            Log::ProvisioningAgentSetup | Log::ProvisioningAgentRemoval => {
+                logs::of_setup(&folder, stem)
+            }
+            Log::ProvisioningAgentTrace => logs::newest(&folder),
+            Log::ConnectTrace => logs::newest_of(&folder, stem, DAY),
         };
         lines.map_or_else(|error| Outcome::Failed(error.to_string()), Outcome::Lines)
     }

@@ -329,6 +329,12 @@ impl Twin {
         ages.map(|age| age.as_secs() / 60).collect()
     }
 
+    /// The provisioning agent writes a line to its trace.
+    pub fn write_trace(&mut self, line: &str) {
+        let trace = self.logs.entry(Log::ProvisioningAgentTrace).or_default();
+        trace.push(line.to_owned());
+    }
+
     /// A file is gone, as when somebody deletes it or a scanner takes it away.
     pub fn lose_file(&mut self, path: &str) {
         self.files.remove(&path.to_lowercase());
@@ -673,7 +679,8 @@ impl Twin {
             }
             Op::Uninstall { program, .. } => self.uninstall(program),
             Op::PathExists { path } => (Outcome::Exists(self.path_exists(path)), INSTANT),
-            Op::ReadLog { log } => (self.log(*log), INSTANT),
+            Op::MeasureLog { log } => (Outcome::LogEnds(self.log_ends(*log)), INSTANT),
+            Op::ReadLog { log, after } => (self.log(*log, after.as_ref()), INSTANT),
             Op::Script { script, input, .. } => self.script(*script, input, secrets),
             Op::SecretsFit { secrets: wanted } => {
                 let all = wanted.iter().all(|kind| secrets.contains_key(kind));

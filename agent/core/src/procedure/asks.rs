@@ -8,8 +8,8 @@ use protocol::{ProxyAddress, Version};
 
 use super::{Cx, Flow, Reading, fail};
 use crate::op::{
-    Census, Counted, Export, Found, FoundGroups, LargeGroups, Launcher, Op, Outcome, Program,
-    RegistryValue, Script, Search, Service, Shown,
+    Census, Counted, Export, Found, FoundGroups, LargeGroups, Launcher, LogEnds, Op, Outcome,
+    Program, RegistryValue, Script, Search, Service, Shown,
 };
 
 impl Cx<'_> {
@@ -175,8 +175,37 @@ impl Cx<'_> {
     /// # Errors
     /// While the outcome is not there.
     pub fn read_log(&mut self, log: crate::op::Log) -> Flow<Reading<Vec<String>>> {
+        self.read_log_after(log, None)
+    }
+
+    /// Tells how far a log goes by now.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn measure_log(&mut self, log: crate::op::Log) -> Flow<Reading<LogEnds>> {
         self.op(
-            || Op::ReadLog { log },
+            || Op::MeasureLog { log },
+            |outcome| match outcome {
+                Outcome::LogEnds(ends) => Some(ends.clone()),
+                _ => None,
+            },
+        )
+    }
+
+    /// Reads the last lines of a log, of which those that were there before do not count.
+    ///
+    /// # Errors
+    /// While the outcome is not there.
+    pub fn read_log_after(
+        &mut self,
+        log: crate::op::Log,
+        after: Option<&LogEnds>,
+    ) -> Flow<Reading<Vec<String>>> {
+        self.op(
+            || Op::ReadLog {
+                log,
+                after: after.cloned(),
+            },
             |outcome| match outcome {
                 Outcome::Lines(lines) => Some(lines.clone()),
                 _ => None,

@@ -65,13 +65,28 @@ pub(super) fn patiently(
 
 /// The failure that an exit code means, with what its log shows.
 pub(super) fn failure(what: &str, code: i32, log: Log, cx: &mut Cx<'_>) -> Flow<Failure> {
-    let lines = cx.log(log)?;
     let meaning = match code {
         1602 => " (cancelled)",
         1603 => " (fatal error of the inner package)",
         _ => "",
     };
-    let mut failure = Failure::plain(format!("{what} ended with exit code {code}{meaning}"));
+    shown(
+        format!("{what} ended with exit code {code}{meaning}"),
+        log,
+        cx,
+    )
+}
+
+/// The end of a step whose installer did not come to its own, or left something else than it said, with what its log shows: each run clears that before
+/// it begins.
+pub(super) fn unfinished(what: String, log: Log, cx: &mut Cx<'_>) -> Flow<Stop> {
+    Ok(Stop::Failed(Box::new(shown(what, log, cx)?)))
+}
+
+/// A failure with what an installer's log shows of a known error, or else its last lines.
+pub(super) fn shown(what: String, log: Log, cx: &mut Cx<'_>) -> Flow<Failure> {
+    let lines = cx.log(log)?;
+    let mut failure = Failure::plain(what);
     let (known, shown) = match known::recognize(Source::Setup, &lines) {
         Some((known, line)) => (Some(known), vec![line]),
         None => {

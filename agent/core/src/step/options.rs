@@ -187,6 +187,7 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
     }
     values(wanted, &there.options, cx)?;
     if restarts {
+        let before = trouble::Before::now(cx)?;
         let restarted = cx.perform(Op::RestartService {
             name: product::AGENT_SERVICE.to_owned(),
         })?;
@@ -194,7 +195,9 @@ pub fn set(set: &SetProvisioningAgentOptions, cx: &mut Cx<'_>) -> Flow<Complete>
             let what = format!(
                 "the options are set, and the service did not come back: {why}; a retry restarts it once more"
             );
-            return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
+            return Err(Stop::Failed(Box::new(trouble::not_started(
+                what, &before, cx,
+            )?)));
         }
         owe(false, cx)?;
     }

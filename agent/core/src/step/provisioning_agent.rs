@@ -80,7 +80,10 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
         cx.install(&artifact, arguments, log)
     })?;
     let restart = match &ended {
-        Err(why) => return fail(format!("the setup could not be run: {why}")),
+        Err(why) => {
+            let what = format!("the setup did not come to its end: {why}");
+            return Err(installer::unfinished(what, log, cx)?);
+        }
         Ok(0 | 1638) => false,
         Ok(3010 | 1641) => true,
         Ok(code) => {
@@ -116,8 +119,14 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
                 ..Complete::new(Completion::Applied, summary)
             })
         }
-        Some(version) => fail(format!("{said}, but version {version} is there")),
-        None => fail(format!("{said}, but the agent's executable is not there")),
+        Some(version) => {
+            let what = format!("{said}, but version {version} is there");
+            Err(installer::unfinished(what, log, cx)?)
+        }
+        None => {
+            let what = format!("{said}, but the agent's executable is not there");
+            Err(installer::unfinished(what, log, cx)?)
+        }
     }
 }
 
@@ -276,6 +285,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         cx.leave(after)?;
         return by_hand(register, cx);
     }
+    let before = trouble::Before::now(cx)?;
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
         input(
@@ -287,7 +297,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         secrets,
         CONFIGURE_LIMIT,
     )?;
-    let (_, left) = ended(&register.domains, lines, cx)?;
+    let (_, left) = ended(&register.domains, lines, &before, cx)?;
     let change = change_of(register, changes_gmsa, cx)?;
     cx.leave(change)?;
     nothing_left(left)?;
@@ -302,12 +312,13 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
             if !running {
                 return Err(Stop::Failed(Box::new(trouble::not_started(
                     UNSEEN.to_owned(),
+                    &before,
                     cx,
                 )?)));
             }
-            let trace = cx.log(Log::ProvisioningAgentTrace)?;
+            let trace = before.trace(cx)?;
             let mut failure = Failure::plain(UNSEEN);
-            let recognized = known::recognize(Source::Trace, &trace);
+            let recognized = known::recognize_last(Source::Trace, &trace);
             let last = trace.iter().rev().take(12);
             let last = last.map(|line| withhold::names(line));
             let shown = recognized.as_ref().map(|(_, line)| line.clone());
@@ -326,6 +337,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
 /// # Errors
 /// While outcomes are missing, and when it fails or cannot tell.
 pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let mut before = trouble::Before::now(cx)?;
     // An earlier try may have ended in the middle of the restart.
     let stopped = installed(cx)?.is_some_and(|agent| {
         agent.is_configured()
@@ -338,7 +350,9 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         })?
     {
         let what = format!("the agent's service is stopped and does not start: {why}");
-        return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
+        return Err(Stop::Failed(Box::new(trouble::not_started(
+            what, &before, cx,
+        )?)));
     }
     let (state, agent) = registered(&add.tenant, None, cx)?;
     let serves = match (state, agent) {
@@ -404,6 +418,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
             "a policy that writes the parameters of cmdlets to a log has come since the secret was given: it was not used; a retry takes the wizard",
         );
     }
+    before = trouble::Before::now(cx)?;
     let lines = cx.script(
         Script::ConfigureProvisioningAgent,
         input(
@@ -421,7 +436,7 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         .filter(|line| line["step"] == "Add-AADCloudSyncADDomain")
         .filter_map(|line| Some((line["domain"].as_str()?.to_owned(), line["there"].as_bool())))
         .collect();
-    let (listed, left) = ended(&add.domains, lines, cx)?;
+    let (listed, left) = ended(&add.domains, lines, &before, cx)?;
     let seen = listed.verdict;
     if serves {
         cx.leave(None)?;
@@ -456,7 +471,9 @@ pub fn add_domains(add: &AddDomains, cx: &mut Cx<'_>) -> Flow<Complete> {
         Registered::Elsewhere(other) => elsewhere(&other),
         Registered::No => {
             let what = "the domains were added, and the service did not come back".to_owned();
-            Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)))
+            Err(Stop::Failed(Box::new(trouble::not_started(
+                what, &before, cx,
+            )?)))
         }
     }
 }
@@ -475,6 +492,7 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         Some(other) => return elsewhere(other),
         None => return fail("the provisioning agent was never registered: it is not started"),
     }
+    let before = trouble::Before::now(cx)?;
     let mut done = Vec::new();
     for name in [product::UPDATER_SERVICE, product::AGENT_SERVICE] {
         let Some(service) = service_of(name, cx)? else {
@@ -496,7 +514,12 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         }
         if let Err(why) = cx.perform(Op::RestartService { name: own() })? {
             let what = format!("{name} does not start: {why}");
-            return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
+            let failure = if name == product::UPDATER_SERVICE {
+                trouble::updater_not_started(what, cx)?
+            } else {
+                trouble::not_started(what, &before, cx)?
+            };
+            return Err(Stop::Failed(Box::new(failure)));
         }
         done.push(format!("{name} was started"));
     }
@@ -504,7 +527,9 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         != Some(ServiceState::Running)
     {
         let what = "the agent's service was started, and does not run".to_owned();
-        return Err(Stop::Failed(Box::new(trouble::not_started(what, cx)?)));
+        return Err(Stop::Failed(Box::new(trouble::not_started(
+            what, &before, cx,
+        )?)));
     }
     if done.is_empty() {
         let summary = "its services run, and Windows starts them";

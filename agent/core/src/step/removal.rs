@@ -1,7 +1,7 @@
 //! The provisioning agent is taken off a server for good (product facts 1.12). Nothing in the directory or the tenant is
 //! touched: what is left there, and on the server, is listed with who clears it away.
 
-use protocol::event::{Completion, Finding, Section, Verdict};
+use protocol::event::{Completion, Failure, Finding, Section, Verdict};
 use protocol::facts::ProvisioningAgentFacts;
 use protocol::probe::controller;
 use protocol::step::{RemoveProvisioningAgent, VerifyProvisioningAgentRemoved};
@@ -131,10 +131,15 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
             }
             names => format!("still listed: {names}"),
         };
+        let (mut known, mut lines) = (None, Vec::new());
         for why in refused {
-            what = format!("{what}; {why}");
+            what = format!("{what}; {}", why.what);
+            known = known.or(why.known);
+            lines.extend(why.lines);
         }
-        return fail(what);
+        let mut failure = Failure::plain(what);
+        failure.known = known;
+        return Err(Stop::Failed(Box::new(failure.with_lines(lines))));
     }
     provisioning_agent::forget_owed(cx)?;
     let mut summary = format!("taken off: {}", step::names(&removed));
@@ -151,9 +156,9 @@ fn restart_is_pending(cx: &mut Cx<'_>) -> Flow<bool> {
 }
 
 /// Takes off one after the other what is listed; what one takes along is not asked for again. Gives what it ran, whether
-/// Windows asks for a restart, and why something could not be run.
-fn take_off(mut left: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bool, Vec<String>)> {
-    let (mut ran, mut refused) = (Vec::<Program>::new(), Vec::new());
+/// Windows asks for a restart, and why something did not come to its end, with what its log shows of that.
+fn take_off(mut left: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bool, Vec<Failure>)> {
+    let (mut ran, mut refused) = (Vec::<Program>::new(), Vec::<Failure>::new());
     let mut restart = false;
     while let Some(program) = left
         .iter()
@@ -162,16 +167,19 @@ fn take_off(mut left: Vec<Program>, cx: &mut Cx<'_>) -> Flow<(Vec<Program>, bool
     {
         ran.push(program.clone());
         if program.kind == ProgramKind::Other {
-            refused.push(format!(
+            refused.push(Failure::plain(format!(
                 "{} names no way to take it off silently",
                 program.name
-            ));
+            )));
             continue;
         }
         let log = Log::ProvisioningAgentRemoval;
         match installer::patiently(cx, |cx| cx.uninstall(&program, log))? {
             // Without its cached setup a bundle cannot go, but what it brought can.
-            Err(why) => refused.push(format!("{}: {why}", program.name)),
+            Err(why) => {
+                let what = format!("{}: {why}", program.name);
+                refused.push(installer::shown(what, log, cx)?);
+            }
             // 1605: Windows Installer knows no such product; it is gone.
             Ok(0 | 1605) => {}
             Ok(3010 | 1641) => restart = true,

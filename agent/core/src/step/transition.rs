@@ -88,9 +88,10 @@ pub(super) fn guide(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<Complete> 
             }
             cx.task(&guide.text)?;
             let version = place::version(cx)?.ok().flatten();
+            let before = trouble::Before::now(cx)?;
             let seen = trouble::watch(
                 cx,
-                |cx| trouble::transition(version, cx),
+                |cx| trouble::transition(version, &before, cx),
                 |cx| {
                     Ok(match look(guide, cx)?.end() {
                         End::Not => None,
@@ -106,7 +107,7 @@ pub(super) fn guide(guide: &GuideTransition, cx: &mut Cx<'_>) -> Flow<Complete> 
                 }
                 Ok(Err(why)) => return fail(why),
                 Err(by) => {
-                    let summary = half_way(guide, &by, version, cx)?;
+                    let summary = half_way(guide, &by, version, &before, cx)?;
                     completion = Completion::Attested { by };
                     summary
                 }
@@ -181,6 +182,7 @@ fn half_way(
     guide: &GuideTransition,
     by: &str,
     version: Option<Version>,
+    before: &trouble::Before,
     cx: &mut Cx<'_>,
 ) -> Flow<String> {
     let seen = look(guide, cx)?;
@@ -192,7 +194,7 @@ fn half_way(
     }
     let wizard = trouble::of_wizard(version, cx)?;
     let agent = if seen.installed {
-        trouble::of_agent(cx)?
+        trouble::of_agent(before, cx)?
     } else {
         None
     };

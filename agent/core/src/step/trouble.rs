@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::catalogue;
 use crate::known::{self, Source};
-use crate::op::{Log, Script};
+use crate::op::{Log, LogEnds, Script};
 use crate::procedure::{Cx, Flow};
 use crate::product;
 use crate::step::report::Report;
@@ -67,9 +67,31 @@ pub(super) fn of_script(why: &str) -> Option<Trouble> {
     Trouble::find(Source::Scripts, None, &lines)
 }
 
-/// In the newest trace of Connect's wizard.
+/// How far the provisioning agent's trace went before something was done. What stood in it by then is of other work, however well it is
+/// known.
+pub(super) struct Before(Option<LogEnds>);
+
+impl Before {
+    /// Nothing was done here: all of it counts, what was written last before the rest.
+    pub(super) const NOTHING: Self = Self(None);
+
+    /// As it is now. Where that cannot be told, all of it counts.
+    pub(super) fn now(cx: &mut Cx<'_>) -> Flow<Self> {
+        Ok(Self(cx.measure_log(Log::ProvisioningAgentTrace)?.ok()))
+    }
+
+    /// What the agent has written since, oldest first; nothing where it cannot be read.
+    pub(super) fn trace(&self, cx: &mut Cx<'_>) -> Flow<Vec<String>> {
+        let lines = cx.read_log_after(Log::ProvisioningAgentTrace, self.0.as_ref())?;
+        Ok(lines.unwrap_or_default())
+    }
+}
+
+/// In the newest trace of Connect's wizard: what it wrote last.
 pub(super) fn of_wizard(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
-    Ok(wizard(version, cx)?.into_iter().next())
+    let mut lines = cx.log(Log::ConnectTrace)?;
+    lines.reverse();
+    Ok(Trouble::find(Source::Connect, version, &lines))
 }
 
 /// All that the newest trace of Connect's wizard shows.
@@ -97,11 +119,11 @@ pub(super) fn of_upgrade(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
 }
 
 /// Why the provisioning agent does not run: what Windows and itself recorded of it, then its trace.
-pub(super) fn of_agent(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
+pub(super) fn of_agent(before: &Before, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
     let recorded = recorded_of_agent(cx)?.into_iter().next();
     match recorded {
         Some(trouble) => Ok(Some(trouble)),
-        None => Ok(trace(cx)?.into_iter().next()),
+        None => Ok(trace(before, cx)?.into_iter().next()),
     }
 }
 
@@ -117,22 +139,28 @@ fn recorded_of_agent(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
 
 /// Why the wizard's task that moves to cloud sync does not come to its end: the wizard's trace, then what the agent that it
 /// brought recorded, where there is one.
-pub(super) fn transition(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
+pub(super) fn transition(
+    version: Option<Version>,
+    before: &Before,
+    cx: &mut Cx<'_>,
+) -> Flow<Vec<Trouble>> {
     let mut all = wizard(version, cx)?;
     if let Ok(Some(_)) = cx.service(product::AGENT_SERVICE)? {
         all.extend(recorded_of_agent(cx)?);
-        all.extend(trace(cx)?);
+        all.extend(trace(before, cx)?);
     }
     Ok(all)
 }
 
-fn trace(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
-    let lines = cx.log(Log::ProvisioningAgentTrace)?;
+/// What the agent's trace shows, newest first.
+fn trace(before: &Before, cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
+    let mut lines = before.trace(cx)?;
+    lines.reverse();
     Ok(Trouble::all(Source::Trace, None, &lines))
 }
 
 /// Why nobody comes to the end of the agent's wizard: its sign-in page is blocked, and what its trace shows.
-pub(super) fn registration(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
+pub(super) fn registration(before: &Before, cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
     let mut all = Vec::new();
     let blocked = cx.number(product::IE_ESC_KEY, "IsInstalled")?;
     if let Ok(Some(1)) = blocked
@@ -141,7 +169,7 @@ pub(super) fn registration(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
         let line = "Internet Explorer enhanced security is on for administrators".to_owned();
         all.push(Trouble { known, line });
     }
-    all.extend(trace(cx)?);
+    all.extend(trace(before, cx)?);
     Ok(all)
 }
 
@@ -153,14 +181,30 @@ fn events(logs: &[&str], names: &[&str], cx: &mut Cx<'_>) -> Flow<Vec<String>> {
     Ok(report.rows("lines", line).unwrap_or_default())
 }
 
+/// Why the updater does not start (PV20), as a failure with what Windows and itself recorded of it. It is a service of its own: what is wrong
+/// with the agent's says nothing of it.
+pub(super) fn updater_not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
+    let mut failure = Failure::plain(what);
+    let read = cx.service(product::UPDATER_SERVICE)?;
+    let read = read.map_or_else(|why| why, |service| step::of_service(&service));
+    failure.findings = vec![catalogue::PV20.finding(read, Verdict::Fail)];
+    let logs = ["System", "Application", product::UPDATER_LOG];
+    let names = [product::UPDATER_SERVICE, product::UPDATER_EXECUTABLE];
+    let events = events(&logs, &names, cx)?;
+    Ok(match Trouble::find(Source::Events, None, &events) {
+        Some(trouble) => trouble.causes(failure),
+        None => failure,
+    })
+}
+
 /// Why the agent's service does not start (PV04), as a failure with what the logs show of it.
-pub(super) fn not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
+pub(super) fn not_started(what: String, before: &Before, cx: &mut Cx<'_>) -> Flow<Failure> {
     let mut failure = Failure::plain(what);
     // What cannot be read takes nothing from the failure that is told.
     let read = cx.service(product::AGENT_SERVICE)?;
     let read = read.map_or_else(|why| why, |service| step::of_service(&service));
     failure.findings = vec![catalogue::PV04.finding(read, Verdict::Fail)];
-    Ok(match of_agent(cx)? {
+    Ok(match of_agent(before, cx)? {
         Some(trouble) => trouble.causes(failure),
         None => failure,
     })

@@ -45,13 +45,6 @@ impl WindowsExec {
         log: Log,
     ) -> Outcome {
         let from = artifact::path(&self.folder, &artifact.sha256);
-        // The product's setup is an executable around its packages (product facts 1.1); its arguments are not those of a
-        // bare package.
-        if artifact.kind != ArtifactKind::Exe {
-            return Outcome::Failed(
-                "it is a Windows Installer package and no setup executable".to_owned(),
-            );
-        }
         if let Some(still_runs) = installer::still_runs(&self.begun_path()) {
             return still_runs;
         }
@@ -60,11 +53,20 @@ impl WindowsExec {
             return Outcome::Failed("no setup writes that log".to_owned());
         };
         let log = self.logs().join(format!("{SETUP_LOG}.log"));
-        // A setup that ends before it writes must not be judged by what another one wrote.
-        let prepared = fs::create_dir_all(self.logs())
-            .and_then(|()| logs::clear(&self.logs(), SETUP_LOG))
-            .and_then(|()| fs::copy(&from, &program));
-        if let Err(error) = prepared {
+        // A setup that ends before it writes, or is not run at all, must not be judged by what another one wrote.
+        let cleared =
+            fs::create_dir_all(self.logs()).and_then(|()| logs::clear(&self.logs(), SETUP_LOG));
+        if let Err(error) = cleared {
+            return Outcome::Failed(format!("the log cannot be put in place: {error}"));
+        }
+        // The product's setup is an executable around its packages (product facts 1.1); its arguments are not those of a
+        // bare package.
+        if artifact.kind != ArtifactKind::Exe {
+            return Outcome::Failed(
+                "it is a Windows Installer package and no setup executable".to_owned(),
+            );
+        }
+        if let Err(error) = fs::copy(&from, &program) {
             return Outcome::Failed(format!("the installer cannot be put in place: {error}"));
         }
         // The very file that is run.

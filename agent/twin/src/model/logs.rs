@@ -1,12 +1,26 @@
 //! What the logs of the modelled products show of what is wrong.
 
-use agent_core::op::{Log, Outcome};
+use agent_core::op::{Log, LogEnds, Outcome};
 
 use super::{SCRIPTS_REFUSED, SLOW, Twin};
 use crate::faults::Fault;
 
+/// The file of a log.
+const FILE: &str = "log";
+
 impl Twin {
-    pub(super) fn log(&self, log: Log) -> Outcome {
+    /// How far a log goes: a log is one file here, and its length the number of its lines. What a fault has the products write comes with what is
+    /// done, and is never there before.
+    pub(super) fn log_ends(&self, log: Log) -> LogEnds {
+        let lines = self.logs.get(&log);
+        let length = |lines: &Vec<String>| u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        lines
+            .map(|lines| (FILE.to_owned(), length(lines)))
+            .into_iter()
+            .collect()
+    }
+
+    pub(super) fn log(&self, log: Log, after: Option<&LogEnds>) -> Outcome {
         if log == Log::ConnectTrace {
             let mut lines = self.wizard_trace();
             if lines.is_empty() {
@@ -16,8 +30,14 @@ impl Twin {
             return Outcome::Lines(lines);
         }
         let mut lines = self.logs.get(&log).cloned();
+        let written = lines.is_some();
+        if let (Some(lines), Some(after)) = (&mut lines, after) {
+            let length = after.get(FILE).copied().unwrap_or_default();
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            lines.drain(..length.min(lines.len()));
+        }
         if log == Log::ProvisioningAgentTrace {
-            let line = self.agents_trace(lines.is_some()).map(ToOwned::to_owned);
+            let line = self.agents_trace(written).map(ToOwned::to_owned);
             lines = lines.or(line.is_some().then(Vec::new));
             lines
                 .iter_mut()

@@ -123,12 +123,8 @@ impl Twin {
             .home_domain()
             .map(|domain| domain.to_string())
             .unwrap_or_default();
-        self.logs.insert(
-            Log::ProvisioningAgentTrace,
-            vec![format!(
-                "bootstrap of the agent for tenant {tenant} succeeded (model)"
-            )],
-        );
+        let written = format!("bootstrap of the agent for tenant {tenant} succeeded (model)");
+        self.write_trace(&written);
         let netbios = domain.split('.').next().unwrap_or_default().to_uppercase();
         if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
             service.account = format!("{netbios}\\{gmsa}");

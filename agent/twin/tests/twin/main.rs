@@ -30,6 +30,7 @@ mod removal;
 mod restart;
 mod run;
 mod switch;
+mod today;
 mod transition;
 mod trouble;
 mod undo;

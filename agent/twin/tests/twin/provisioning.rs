@@ -212,6 +212,7 @@ fn a_cmdlet_that_fails_without_a_reason_is_explained_by_the_agents_own_log() {
                 },
                 Op::ReadLog {
                     log: Log::ProvisioningAgentTrace,
+                    ..
                 } => Outcome::Lines(vec!["[INFO] begins".to_owned(), trace.to_owned()]),
                 _ => outcome,
             },

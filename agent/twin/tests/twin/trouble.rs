@@ -167,6 +167,7 @@ fn a_trace_is_read_when_a_wizard_is_long_and_not_before() {
     let count = |op: &Op, outcome| {
         if let Op::ReadLog {
             log: Log::ConnectTrace,
+            ..
         } = op
         {
             read.set(read.get() + 1);

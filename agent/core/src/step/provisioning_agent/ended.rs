@@ -15,7 +15,7 @@ use crate::withhold;
 fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
     let lines = match lines {
         Ok(lines) => lines,
-        Err(why) => return fail(format!("the cmdlets could not be run: {why}")),
+        Err(why) => return fail(format!("the cmdlets did not come to their end: {why}")),
     };
     let last = lines.last().cloned().unwrap_or_default();
     if last["done"] == true {
@@ -53,6 +53,7 @@ fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
 pub(super) fn ended(
     domains: &[ServedDomain],
     lines: Result<Vec<serde_json::Value>, String>,
+    before: &trouble::Before,
     cx: &mut Cx<'_>,
 ) -> Flow<(Finding, Finding)> {
     let said = lines.as_deref().unwrap_or_default();
@@ -64,11 +65,11 @@ pub(super) fn ended(
         vec![left.clone()]
     };
     cx.note(&noted)?;
-    let ran = lines.is_ok();
     match configured_by(lines) {
-        // What a cmdlet says is often that something went wrong: what the agent itself wrote says why (1.13).
-        Err(Stop::Failed(failure)) if ran && failure.known.is_none() && !left.blocks() => {
-            Err(Stop::Failed(match trouble::of_agent(cx)? {
+        // What a cmdlet says is often that something went wrong, and one that hangs says nothing: what the agent itself wrote since says
+        // why (1.13).
+        Err(Stop::Failed(failure)) if failure.known.is_none() && !left.blocks() => {
+            Err(Stop::Failed(match trouble::of_agent(before, cx)? {
                 Some(trouble) => Box::new(trouble.causes(*failure)),
                 None => failure,
             }))

@@ -113,7 +113,7 @@ pub fn verify(verify: &VerifyProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     let stopped = if running {
         None
     } else {
-        trouble::of_agent(cx)?
+        trouble::of_agent(&trouble::Before::NOTHING, cx)?
     };
     if let Some(trouble) = &stopped {
         trouble.explain(&mut of_service);
@@ -243,7 +243,7 @@ fn events(soaked_seconds: Option<u32>, cx: &mut Cx<'_>) -> Flow<(Finding, Readin
 pub(super) fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
     let reading = cx.read_log(Log::ProvisioningAgentTrace)?;
     let wrong = |lines: &Vec<String>| {
-        let known = known::recognize(Source::Trace, lines).map(|(_, line)| line);
+        let known = known::recognize_last(Source::Trace, lines).map(|(_, line)| line);
         known.or_else(|| {
             lines
                 .iter()
@@ -255,7 +255,7 @@ pub(super) fn trace(cx: &mut Cx<'_>) -> Flow<Finding> {
     let fix = reading
         .as_ref()
         .ok()
-        .and_then(|lines| known::recognize(Source::Trace, lines));
+        .and_then(|lines| known::recognize_last(Source::Trace, lines));
     let show = |lines: &Vec<String>| match wrong(lines) {
         Some(line) => trouble::start(&line),
         None => format!("none in {} lines", lines.len()),

@@ -56,7 +56,9 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
         controllers::await_change(&change, domain, preferred, cx)?;
     }
     cx.task(&guide.text)?;
-    let seen = trouble::watch(cx, trouble::registration, |cx| {
+    let before = trouble::Before::now(cx)?;
+    let look = |cx: &mut Cx<'_>| trouble::registration(&before, cx);
+    let seen = trouble::watch(cx, look, |cx| {
         // In the middle of a wizard's work something may not be readable for a moment: it is looked at again.
         let agent = facts::provisioning_agent(cx)?.found;
         Ok(match state_of(&guide.tenant, gmsa, agent.as_ref()) {
