@@ -287,17 +287,40 @@ fn keys(root: Node<'_>, text: &str, variable: &str) -> Result<Vec<String>, Strin
     }
 }
 
-/// Functions of our own: what comes before every script has them for all.
-fn functions() -> Vec<String> {
+/// Functions that a script may call: its own, and those of what comes before every script. It travels alone: another one's are not there.
+fn functions(text: &str) -> Vec<String> {
+    let of_all = |(name, text): (String, String)| (name == "prelude.ps1").then_some(text);
+    let prelude = scripts().into_iter().find_map(of_all).unwrap();
     let mut functions = Vec::new();
-    for (_, text) in scripts() {
-        walk(parse(&text).root_node(), &mut |node| {
+    for text in [&prelude, text] {
+        walk(parse(text).root_node(), &mut |node| {
             if node.kind() == "function_name" {
                 functions.push(text[node.byte_range()].to_owned());
             }
         });
     }
     functions
+}
+
+/// A function of another script is none here, whoever else has it.
+#[test]
+fn a_function_of_another_script_is_a_call_of_something_unknown() {
+    let name = "read-errors.ps1";
+    let (_, other) = scripts().into_iter().find(|(one, _)| one == name).unwrap();
+    let borrowed = "Read-Errors";
+    assert!(functions(&other).iter().any(|own| own == borrowed));
+    for (text, wrong) in [
+        (
+            "Read-Part 'a' { 1 }\nRead-Errors 'System'",
+            &["2: Read-Errors is not in the table"][..],
+        ),
+        (
+            "function Read-Errors($log) { $log }\nRead-Errors 'System'",
+            &[],
+        ),
+    ] {
+        assert_eq!(called(text, &functions(text)).1, wrong, "{text}");
+    }
 }
 
 /// Each cmdlet that a script calls, with each parameter that it is given, and what of it stands in no table.
@@ -383,10 +406,9 @@ fn an_account_that_does_not_resolve_takes_nothing_else_along() {
 
 #[test]
 fn each_cmdlet_and_parameter_stands_in_the_table_with_its_source() {
-    let functions = functions();
     let mut used = std::collections::BTreeSet::new();
     for (name, text) in scripts() {
-        let (called, wrong) = called(&text, &functions);
+        let (called, wrong) = called(&text, &functions(&text));
         assert!(wrong.is_empty(), "{name}: {wrong:?}");
         used.extend(called);
     }
@@ -464,9 +486,9 @@ fn errors_are_told_with_their_ids_and_roots_are_judged_in_one_place() {
 /// read here is refused.
 #[test]
 fn what_is_splatted_is_held_against_the_table() {
-    let functions = functions();
     let name = "configure-provisioning-agent.ps1";
     let (_, text) = scripts().into_iter().find(|(one, _)| one == name).unwrap();
+    let functions = functions(&text);
     let (used, wrong) = called(&text, &functions);
     assert!(wrong.is_empty(), "{wrong:?}");
     for parameter in ["-DomainName", "-Credential", "-PreferredDomainControllers"] {
@@ -591,14 +613,13 @@ fn unasked(text: &str, functions: &[String]) -> Vec<String> {
 
 #[test]
 fn a_cmdlet_of_a_product_is_asked_for_before_it_is_called() {
-    let functions = functions();
     let mut asking = 0;
     for (name, text) in scripts() {
         // What this one calls depends on what it is told, and so does what it asks for (below).
         if name == "configure-provisioning-agent.ps1" {
             continue;
         }
-        let wrong = unasked(&text, &functions);
+        let wrong = unasked(&text, &functions(&text));
         assert!(wrong.is_empty(), "{name}: {wrong:?}");
         let asks = text.contains("Assert-Calls '") || text.contains("Import-ConnectModule '");
         asking += usize::from(asks);
@@ -619,7 +640,7 @@ fn a_cmdlet_of_a_product_is_asked_for_before_it_is_called() {
             "2: Get-ADSyncAutoUpgrade -Detail",
         ),
     ] {
-        let wrong = unasked(text, &functions);
+        let wrong = unasked(text, &functions(text));
         assert_eq!(wrong, [says], "{text}");
     }
 }
@@ -632,7 +653,7 @@ fn what_the_core_has_asked_for_is_what_the_configuration_calls() {
     let asks = text.find("Assert-Calls $in.calls").unwrap();
     let signs_in = text.find("Connect-AADCloudSyncAzureAD -").unwrap();
     assert!(asks < signs_in, "it asks before it signs in");
-    let (used, _) = called(&text, &functions());
+    let (used, _) = called(&text, &functions(&text));
     let used: std::collections::BTreeSet<_> = used
         .into_iter()
         .filter(|(cmdlet, _)| of_a_product(cmdlet))
