@@ -1004,3 +1004,38 @@ fn whoever_was_offered_nothing_or_is_done_is_not_passed_over() {
     }
     world.is_what_the_log_tells();
 }
+
+/// A second restore takes nothing of what was told since the first: whoever tells that its run was aborted holds it by that as before.
+#[test]
+fn what_was_told_between_two_restores_counts_behind_the_second() {
+    let restored = |world: &World| Record::Restored {
+        epoch: protocol::Epoch(2),
+        parent: protocol::Epoch(1),
+        made: world.now,
+        by: "root".to_owned(),
+    };
+    let resume = Order::Resume {
+        after_restore: true,
+    };
+    let may_resume = |world: &World| {
+        world
+            .fleet
+            .may_order(FIRST, &resume, &world.live, world.now)
+    };
+    let mut world = World::new("");
+    let first = name("s1.a.test");
+    world.decide();
+    world.works(&first);
+    let record = restored(&world);
+    world.take(record);
+    assert_eq!(may_resume(&world), Ok(()));
+    world.finishes(&first, Ending::Aborted);
+    let told = may_resume(&world).unwrap_err();
+    assert!(
+        told.contains("aborted after the backup") && told.contains(first.as_str()),
+        "{told}"
+    );
+    let record = restored(&world);
+    world.take(record);
+    assert_eq!(may_resume(&world).unwrap_err(), told);
+}

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use controller_core::fleet::{Cause, Decision, Fleet, Live, TargetState, Unaccepted};
+use controller_core::fleet::{Cause, Decision, Fleet, Live, Pulse, TargetState, Unaccepted};
 use controller_core::plan::Plan;
 use controller_core::record::{Order, Record};
 use protocol::event::{Completion, Event, Failure, GmsaObject, Grade, Section};
@@ -433,4 +433,41 @@ fn what_stands_is_told_as_the_log_has_it() {
         row.answer
     );
     assert_ne!(row.lifts.map(|lifts| lifts.cause), Some(Cause::Away));
+}
+
+/// What a server said of its product before it left a section shows nothing of what came of the work there: its next pulse does.
+#[test]
+fn a_pulse_of_before_the_end_of_a_section_is_forgotten_and_no_other() {
+    let mut world = World::new();
+    let (target, other): (TargetId, TargetId) =
+        (world.target.clone(), "s9.a.test".parse().unwrap());
+    let pulse = Pulse {
+        serving: true,
+        at: NOW,
+    };
+    for server in [&target, &other] {
+        world.live.pulses.insert(server.clone(), pulse);
+    }
+    let left = Event::SectionLeft {
+        generation: Generation(1),
+        step: StepIndex(0),
+        gmsa: None,
+    };
+    let entered = Event::SectionEntered {
+        generation: Generation(1),
+        step: StepIndex(0),
+        section: Section {
+            outage: true,
+            gmsa: None,
+        },
+    };
+    world.live.heard(&target, &entered);
+    assert_eq!(world.live.pulses.len(), 2);
+    assert!(world.live.to_tell.is_empty());
+    world.live.heard(&target, &left);
+    assert_eq!(world.live.pulses, [(other, pulse)].into());
+    assert_eq!(world.live.to_tell, [(target.clone(), NOW)].into());
+    // It says so twice, and has said nothing of its product meanwhile.
+    world.live.heard(&target, &left);
+    assert_eq!(world.live.to_tell, [(target, NOW)].into());
 }
