@@ -16,7 +16,7 @@ use crate::facts::Fleetwide;
 use crate::forest::Forests;
 use crate::readiness::COUNTS;
 use crate::settings::Settings;
-use crate::tenant::{Identity, Let, Observation, Part, Seen, Tenants};
+use crate::tenant::{Identity, Kept, Let, Observation, Part, Read, Seen, Tenants};
 
 /// What a domain's directory showed when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,20 @@ pub struct DirectorySeen {
     pub servers: Vec<DiscoveredServer>,
     /// What could not be read, each a sentence.
     pub unread: Vec<String>,
+    /// Servers that earlier readings named and this one did not, while not everything could be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<NamedEarlier>,
+}
+
+/// A server that a directory named, and that no reading since was able to deny.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedEarlier {
+    /// The server.
+    pub server: DiscoveredServer,
+    /// When it was named last.
+    pub at: Timestamp,
+    /// Which server asked.
+    pub by: TargetId,
 }
 
 /// What a person who signed in was shown of a domain's servers, and somebody has handed in: no agent has probed it.
@@ -44,6 +58,48 @@ pub struct DirectoryHandedIn {
     pub servers: Vec<DiscoveredServer>,
     /// What could not be read, each a sentence.
     pub unread: Vec<String>,
+}
+
+impl DirectorySeen {
+    /// Takes up another reading of the same domain. Where it could not see everything, who was named before stays named: nobody
+    /// has seen that he is named no more.
+    pub(crate) fn then(&self, mut now: Self) -> Self {
+        if !now.unread.is_empty() {
+            let before = self.servers.iter().map(|server| NamedEarlier {
+                server: server.clone(),
+                at: self.at,
+                by: self.by.clone(),
+            });
+            let before = before.chain(self.earlier.iter().cloned());
+            now.earlier = before
+                .filter(|one| !now.servers.contains(&one.server))
+                .collect();
+        }
+        now
+    }
+
+    /// Every server that it names, and each that is named still but for those that somebody was shown (`read`) and attests: with where that
+    /// stands in `domain`, and who read it when.
+    fn all<'a>(
+        &'a self,
+        domain: &'a DomainName,
+        read: Option<&'a DirectoryHandedIn>,
+    ) -> impl Iterator<Item = (&'a DiscoveredServer, String)> {
+        let words = move |source: &str, by: &TargetId, at: Timestamp| {
+            format!("{source} in {domain}, as {by} read it at {at}")
+        };
+        let now = self.servers.iter();
+        let now = now.map(move |server| (server, words(&server.source, &self.by, self.at)));
+        let earlier = self.earlier.iter();
+        let alone =
+            move |one: &&NamedEarlier| read.is_none_or(|read| !read.servers.contains(&one.server));
+        let earlier = earlier.filter(alone).map(move |one| {
+            let read = words(&one.server.source, &one.by, one.at);
+            let shown = format!("{read}; not everything could be read since");
+            (&one.server, shown)
+        });
+        now.chain(earlier)
+    }
 }
 
 impl DirectoryHandedIn {
@@ -264,37 +320,12 @@ impl Beyond {
     /// Takes up what was seen in a tenant. What was seen later stands; and what a narrower look did not see, and does not change
     /// by the hour, stays as it was seen before.
     pub(crate) fn saw(&mut self, mut seen: Seen) {
+        seen.observation.earlier.clear();
         if let Some(before) = self.tenants.get(&seen.observation.tenant) {
-            let before = &before.observation;
-            if before.at > seen.observation.at {
+            if before.observation.at > seen.observation.at {
                 return;
             }
-            let now = &mut seen.observation;
-            if now.organization.seen().is_none() && before.organization.seen().is_some() {
-                now.organization = before.organization.clone();
-                // When the tenant was synchronized last is as old as whoever saw it.
-                now.organization_at = Some(before.organization_seen());
-            }
-            if now.domains.seen().is_none() && before.domains.seen().is_some() {
-                now.domains = before.domains.clone();
-            }
-            // Whoever names nobody lifts nothing of what was seen of the account that is to sign in.
-            if now.operator.seen().is_none() && before.operator.seen().is_some() {
-                now.operator = before.operator.clone();
-            }
-            if now.sync_accounts.seen().is_none() && before.sync_accounts.seen().is_some() {
-                now.sync_accounts = before.sync_accounts.clone();
-            }
-            // A server that was named stays named until somebody looks again.
-            if now.connect_accounts.seen().is_none() && before.connect_accounts.seen().is_some() {
-                now.connect_accounts = before.connect_accounts.clone();
-            }
-            if now.applications.seen().is_none() && before.applications.seen().is_some() {
-                now.applications = before.applications.clone();
-            }
-            if now.assigned.seen().is_none() && before.assigned.seen().is_some() {
-                now.assigned = before.assigned.clone();
-            }
+            seen.keep(before);
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }
@@ -384,10 +415,11 @@ impl Beyond {
             named.entry(name).or_default().push(how);
         };
         for (domain, seen) in &self.directories {
-            for server in &seen.servers {
-                let product = server.product.as_str();
-                let how = format!("{product}: {} in {domain}", server.source);
-                name(&server.name, how);
+            for (server, shown) in seen.all(domain, self.handed_in.get(domain)) {
+                name(
+                    &server.name,
+                    format!("{}: {shown}", server.product.as_str()),
+                );
             }
         }
         for (_, server, shown) in self.only_handed_in() {
@@ -437,12 +469,9 @@ impl Beyond {
         let within = |domain: &DomainName| forests.iter().any(|forest| domain.is_within(forest));
         let seen = self.directories.iter().filter(|(domain, _)| within(domain));
         let named = seen.flat_map(|(domain, seen)| {
-            let connect = seen.servers.iter();
-            let connect = connect.filter(|server| server.product == Product::Connect);
-            connect.map(move |server| {
-                let shown = format!("{} in {domain}, read at {}", server.source, seen.at);
-                (server.name.as_str(), shown)
-            })
+            let all = seen.all(domain, self.handed_in.get(domain));
+            let connect = all.filter(|(server, _)| server.product == Product::Connect);
+            connect.map(|(server, shown)| (server.name.as_str(), shown))
         });
         let attested = self
             .only_handed_in()
@@ -451,11 +480,10 @@ impl Beyond {
         let read = self.tenants.get(tenant);
         let accounts = read.into_iter().flat_map(|seen| {
             naming(seen).map(|(server, identity)| {
-                let Seen { observation, by } = seen;
+                let Read { at, by } = seen.read(identity.by.part());
                 let shown = format!(
-                    "the {} of its tenant, as {by} read it at {}",
-                    identity.shown(),
-                    observation.at
+                    "the {} of its tenant, as {by} read it at {at}",
+                    identity.shown()
                 );
                 (server, shown)
             })
@@ -479,10 +507,11 @@ impl Beyond {
         reported: &Fleetwide,
     ) -> Option<(String, String)> {
         const SHOWN: usize = 5;
-        let Seen { observation, by } = seen;
+        let observation = &seen.observation;
         let nameless = observation.identities();
         let nameless = nameless.filter(|one| one.by != Let::Account && one.server.is_none());
-        let names: Vec<&str> = nameless.map(|one| one.name).collect();
+        let nameless: Vec<Identity<'_>> = nameless.collect();
+        let names: Vec<&str> = nameless.iter().map(|one| one.name).collect();
         // Who holds the role and is no user may be a group; without their names that is not told.
         let unread = match observation.applications.seen() {
             Some(_) => 0,
@@ -504,6 +533,11 @@ impl Beyond {
         };
         let own = servers.iter().filter(by_application).count();
         (count > own).then(|| {
+            // Where readings of several people show it together, it is as old as the oldest of them.
+            let holders = (unread > 0).then_some(Kept::SyncAccounts);
+            let parts = nameless.iter().map(|one| one.by.part()).chain(holders);
+            let oldest = parts.map(|part| seen.read(part)).min();
+            let Read { at, by } = oldest.unwrap_or_else(|| seen.read(Kept::Applications));
             let more = if names.len() > SHOWN { ", and more" } else { "" };
             let shown = names[..names.len().min(SHOWN)].join(", ");
             let name = match (names.len(), unread) {
@@ -518,8 +552,7 @@ impl Beyond {
                 ),
             };
             let shown = format!(
-                "what may synchronize its tenant, as {by} read it at {}, while {own} of the servers here sign in so (entrain plan --verify has them tell it, PV26); where it was left by a server that is gone, have it deleted in the tenant, then entrain tenant read",
-                observation.at
+                "what may synchronize its tenant, as {by} read it at {at}, while {own} of the servers here sign in so (entrain plan --verify has them tell it, PV26); where it was left by a server that is gone, have it deleted in the tenant, then entrain tenant read"
             );
             (name, shown)
         })
@@ -615,6 +648,7 @@ mod tests {
                 server("s3.a.test", Product::Connect),
             ],
             unread: Vec::new(),
+            earlier: Vec::new(),
         };
         let beyond = Beyond {
             tenants: Tenants::new(),

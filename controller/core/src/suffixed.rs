@@ -5,7 +5,7 @@ use protocol::DomainName;
 use protocol::event::{Finding, Verdict};
 use protocol::suffixes::UserSuffixes;
 
-use crate::tenant::{Part, Seen, Suffix};
+use crate::tenant::{Kept, Part, Read, Seen, Suffix};
 
 /// The probe.
 const SUFFIXES: &str = "PF57";
@@ -20,8 +20,8 @@ pub(crate) fn weighed(mut finding: Finding, seen: Option<&Seen>) -> Finding {
         return finding;
     };
     "suffixes that are verified domains of the tenant".clone_into(&mut finding.wanted);
-    let read = seen.map(|seen| (&seen.observation, seen.observation.domains.seen()));
-    let Some((observation, Some(_))) = read else {
+    let read = seen.filter(|seen| seen.observation.domains.seen().is_some());
+    let Some(read) = read else {
         let why = match seen.map(|seen| &seen.observation.domains) {
             Some(Part::NotSeen(why)) => format!("not seen in tenant: {why}"),
             Some(Part::Seen(_)) | None => {
@@ -36,7 +36,7 @@ pub(crate) fn weighed(mut finding: Finding, seen: Option<&Seen>) -> Finding {
     };
     let verified = |suffix: &str| {
         let domain = suffix.parse::<DomainName>().ok();
-        domain.and_then(|domain| observation.suffix(&domain)) == Some(Suffix::Verified)
+        domain.and_then(|domain| read.observation.suffix(&domain)) == Some(Suffix::Verified)
     };
     let all: u64 = counted.rows.iter().map(|(_, users)| users).sum();
     let under = counted.rows.iter().filter(|(suffix, _)| verified(suffix));
@@ -47,9 +47,9 @@ pub(crate) fn weighed(mut finding: Finding, seen: Option<&Seen>) -> Finding {
         // What was not counted may be otherwise.
         (true, false) => Verdict::CannotTell,
     };
+    let Read { at, by } = read.read(Kept::Domains);
     finding.read = format!(
-        "{under} of {all} users have a suffix that the tenant has verified, as read at {}: {counted}",
-        observation.at
+        "{under} of {all} users have a suffix that the tenant has verified, as {by} read it at {at}: {counted}"
     );
     finding
 }

@@ -8,6 +8,7 @@ mod account;
 mod cycles;
 mod held;
 mod identity;
+mod kept;
 mod left_over;
 mod listed;
 mod probes;
@@ -22,6 +23,7 @@ pub use identity::{
     Application, Identity, Let, SYNCHRONIZATION, SYNCHRONIZES, app_role, assigned,
     server_of_application,
 };
+pub use kept::{Earlier, Kept, Read};
 pub use left_over::left_over;
 pub use probes::{Probed, Wants, WantsConnect, findings, sentence, stops};
 
@@ -277,9 +279,6 @@ pub struct Observation {
     pub configurations: Part<Vec<Configuration>>,
     /// Its synchronization as a whole.
     pub organization: Part<Organization>,
-    /// When that was seen, where an earlier reading saw it and this one did not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization_at: Option<Timestamp>,
     /// Its domains.
     pub domains: Part<Vec<DomainSeen>>,
     /// The account that is to sign in.
@@ -297,6 +296,10 @@ pub struct Observation {
     /// Applications that were given the app role by which Connect synchronizes, whether or not they hold that role.
     #[serde(default = "not_asked")]
     pub assigned: Part<Vec<Application>>,
+    /// Which of these parts an earlier reading saw and this one did not. Whoever reads sends none: what is kept is decided where readings
+    /// are taken up.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub earlier: Earlier,
 }
 
 /// An observation and who brought it.
@@ -518,13 +521,13 @@ impl Observation {
             agents: Part::NotSeen(why.to_owned()),
             configurations: Part::NotSeen(why.to_owned()),
             organization: Part::NotSeen(why.to_owned()),
-            organization_at: None,
             domains: Part::NotSeen(why.to_owned()),
             operator: Part::NotSeen(why.to_owned()),
             sync_accounts: Part::NotSeen(why.to_owned()),
             connect_accounts: Part::NotSeen(why.to_owned()),
             applications: Part::NotSeen(why.to_owned()),
             assigned: Part::NotSeen(why.to_owned()),
+            earlier: Earlier::new(),
         }
     }
 
@@ -548,7 +551,7 @@ impl Observation {
     /// When its synchronization as a whole was seen.
     #[must_use]
     pub fn organization_seen(&self) -> Timestamp {
-        self.organization_at.unwrap_or(self.at)
+        self.seen_at(Kept::Organization)
     }
 
     /// A synchronization at that time lies no further back than Connect's pace allows, by when the tenant's synchronization was seen.

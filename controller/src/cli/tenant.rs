@@ -249,6 +249,9 @@ async fn show(client: &Client, json: bool) -> anyhow::Result<u8> {
             summary(&row.seen.observation),
             row.seen.by
         ));
+        for words in row.seen.kept_in_words() {
+            output::print(&format!("  earlier         {words}"));
+        }
         let lines: Vec<Vec<String>> = row
             .remarks
             .iter()

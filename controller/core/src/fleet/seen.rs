@@ -11,7 +11,7 @@ use crate::plan::{Compare, TargetPlan, installs_active, still_configured, switch
 use crate::recipe::PhaseWork;
 use crate::scope::{self, Question, Verdict};
 use crate::settings::Difference;
-use crate::tenant;
+use crate::tenant::{self, Kept, Read};
 
 /// Whether a server of a rollout becomes active where the rollout has put the active one into staging mode: none is active by then,
 /// and that is meant.
@@ -46,14 +46,22 @@ impl Fleet {
             // What was read of the tenant may be older than what the rollout itself has done.
             tenant::stops(one, part, work.phase) && !(follows && one.nobody_active)
         })?;
-        let (finding, at) = (stops.finding, seen.observation.at);
+        let finding = stops.finding;
+        // A later reading that did not see what it is about is not the one that shows it.
+        let own = Kept::of_probe(&finding.id);
+        let Read { at, by } = own.map_or_else(|| seen.whole(), |part| seen.read(part));
+        // Who is to sign in is looked at where he is named alone.
+        let operator = seen.observation.operator.seen();
+        let named = match operator.filter(|_| own == Some(Kept::Operator)) {
+            Some(account) => format!(" --operator {}", account.user),
+            None => String::new(),
+        };
         because(
             Cause::TenantBlocks,
             format!(
-                "{} of tenant {}, as {} read it {}: {}; wanted: {} (G8); {}; then `entrain tenant read {}` again lifts it",
+                "{} of tenant {}, as {by} read it {}: {}; wanted: {} (G8); {}; then `entrain tenant read {}{named}` again lifts it",
                 finding.id,
                 wants.name,
-                seen.by,
                 scope::age(at, now),
                 finding.read,
                 finding.wanted,
@@ -111,12 +119,12 @@ impl Fleet {
         if on || !installs_active(part) || rollout.plan.irreversible.contains(&switched_on(name)) {
             return None;
         }
+        let Read { at, by } = seen.read(Kept::Organization);
         because(
             Cause::Unforeseen,
             format!(
-                "directory synchronization of tenant {name} is off, as {} read it {}: this work would switch it on, which cannot be undone and does not stand in its plan (G10); abort it and plan anew, or `entrain tenant read {name}` once it is on",
-                seen.by,
-                scope::age(seen.observation.at, now)
+                "directory synchronization of tenant {name} is off, as {by} read it {}: this work would switch it on, which cannot be undone and does not stand in its plan (G10); abort it and plan anew, or `entrain tenant read {name}` once it is on",
+                scope::age(at, now)
             ),
         )
     }

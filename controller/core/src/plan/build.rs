@@ -515,6 +515,7 @@ fn said(wants: &Wants, seen: Option<&Seen>, found: &[Probed]) -> Vec<String> {
         seen.observation.at,
         found.len()
     )];
+    said.extend(seen.kept_in_words());
     said.extend(open.into_iter().map(tenant::sentence));
     said
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{AGENTS, APPLICATIONS, DOMAINS, ORGANIZATION};
 use super::listed::Listed;
-use super::{Configuration, Health, JOB, Observation, Part};
+use super::{Configuration, Health, JOB, Kept, Observation, Part};
 use crate::facts::Fleetwide;
 
 /// The job that synchronizes password hashes (1.8 [P]).
@@ -140,9 +140,10 @@ pub fn held(
 /// PV36. Cloud sync may move that time too: where a job of it has run, a time that is young proves nothing of Connect, and one that is
 /// old does.
 fn synchronized(seen: &Observation) -> Finding {
-    let of = seen
-        .organization_at
-        .map_or_else(String::new, |at| format!(", as it was seen at {at}"));
+    let earlier = seen.earlier.get(&Kept::Organization);
+    let of = earlier.map_or_else(String::new, |read| {
+        format!(", as it was seen at {}", read.at)
+    });
     let last = match &seen.organization {
         Part::Seen(organization) => match organization.last_sync {
             Some(at) if seen.is_lately(at) && seen.cloud_sync_may_have_run() => Err(format!(

@@ -84,11 +84,18 @@ pub fn left_over(
             let has = others.find(|other| matches!(stands(other, known, gone), Stands::MayHave));
             has.map(|other| (one.shown(), other.to_string()))
         });
-        let shown: Vec<String> = own.iter().map(Identity::shown).collect();
-        let shown = shown.join(", ");
+        // One that was seen before the report may be gone since, however young the reading is that keeps it.
+        let is_since =
+            |one: &&Identity<'_>| reported.is_none_or(|at| seen.seen_at(one.by.part()) >= at);
+        let since: Vec<&Identity<'_>> = own.iter().filter(is_since).collect();
+        let shows = |all: &[&Identity<'_>]| {
+            let all: Vec<String> = all.iter().map(|one| one.shown()).collect();
+            all.join(", ")
+        };
         let told = if let Some((one, other)) = other {
             Err(format!("{target}: {one} may be of {other}"))
-        } else if !own.is_empty() && reported.is_some_and(|at| seen.at < at) {
+        } else if !own.is_empty() && since.is_empty() {
+            let shown = shows(&own.iter().collect::<Vec<_>>());
             Err(format!(
                 "{target}: {shown} was there when the tenant was read, which was before the server reported that it has no Connect"
             ))
@@ -101,13 +108,13 @@ pub fn left_over(
                 "{target}: no identity names it, and {nameless} in the tenant name no server: one of them may be of it"
             ))
         } else {
-            Ok(own)
+            Ok(since)
         };
         Some(PV39.judge_gently(
             told,
-            |own| match own.is_empty() {
+            |left| match left.is_empty() {
                 true => format!("{target}: no identity in the tenant names it"),
-                false => format!("{target}: left in the tenant: {shown}"),
+                false => format!("{target}: left in the tenant: {}", shows(left)),
             },
             Vec::is_empty,
         ))

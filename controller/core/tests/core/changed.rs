@@ -802,6 +802,27 @@ fn g10_what_a_tenant_shows_to_be_beyond_undoing_is_not_done_by_a_plan_that_does_
         |world| reads(world, false),
         |world| reads(world, true),
     );
+    // Whoever reads it next and is not shown that is not the one who saw it.
+    let mut world = World::installs();
+    reads(&mut world, false);
+    let later = NOW.plus(Duration::from_secs(2 * 3600));
+    world.take(&Record::TenantSeen {
+        observation: Box::new(Observation::unseen_all(
+            &TENANT.parse().unwrap(),
+            later,
+            "403",
+        )),
+        by: "bert".to_owned(),
+    });
+    let hold = world
+        .fleet
+        .hold(ID, &id("c1.a.test"), &world.live, later)
+        .unwrap();
+    assert!(
+        hold.why.contains("is off, as anna read it 2 hours ago"),
+        "{}",
+        hold.why
+    );
     // Where the plan names it, and it was accepted, it goes.
     reads(&mut world, false);
     let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\"]\nsettings = \"express\"\n";

@@ -509,6 +509,7 @@ fn the_suffixes_that_users_have_are_held_against_the_tenant() {
     let unread = told(&world);
     assert_eq!(unread.verdict, Verdict::CannotTell, "{unread:?}");
     assert!(unread.read.contains("not seen in tenant"), "{unread:?}");
+    let before = world.fleet.clone();
     for (other, verdict, words) in [
         (false, Verdict::Fail, "600 of 610 users"),
         (true, Verdict::Pass, "610 of 610 users"),
@@ -530,6 +531,21 @@ fn the_suffixes_that_users_have_are_held_against_the_tenant() {
         let one = told(&world);
         assert_eq!(one.verdict, verdict, "{one:?}");
         assert!(one.read.starts_with(words) && !one.blocks(), "{one:?}");
+        // Whoever reads it next and is not shown its domains has not seen them again.
+        world.take(&Record::TenantSeen {
+            observation: Box::new(Observation::unseen_all(
+                &TENANT.parse().unwrap(),
+                NOW.plus(Duration::from_secs(60)),
+                "403",
+            )),
+            by: "bert".to_owned(),
+        });
+        assert_eq!(told(&world), one);
+        assert!(
+            one.read.contains(&format!(", as anna read it at {NOW}: ")),
+            "{one:?}"
+        );
+        world.fleet = before.clone();
     }
 }
 

@@ -226,6 +226,7 @@ fn a_file_of_servers_alone_is_taken_and_takes_no_answer_away() {
         by: "s1.a.test".parse().unwrap(),
         servers: Vec::new(),
         unread: Vec::new(),
+        earlier: Vec::new(),
     };
     assert!(fleet.beyond().directories.values().all(|own| own == seen));
 }

@@ -805,7 +805,7 @@ fn what_blocks_stops_those_whom_it_is_about_until_the_tenant_is_read_again() {
     for words in [
         "PF61 of tenant main, as anna read it 10 minutes ago: anna@contoso.com is eligible for it",
         "(G8)",
-        "`entrain tenant read main` again lifts it",
+        "`entrain tenant read main --operator anna@contoso.com` again lifts it",
     ] {
         assert!(why.contains(words), "{words}: {why}");
     }
@@ -820,11 +820,26 @@ fn what_blocks_stops_those_whom_it_is_about_until_the_tenant_is_read_again() {
         "{said}"
     );
     seen.at = world.now;
-    // A look that names no account lifts nothing of what was seen of it.
+    // A look that names no account lifts nothing of what was seen of it, and is not the one that saw it.
     let mut nobody = seen.clone();
     nobody.operator = Part::NotSeen("nobody was named".to_owned());
-    world.reads(nobody);
-    assert!(world.hold("c1.b.test").contains("PF61"));
+    let record = Record::TenantSeen {
+        observation: Box::new(nobody),
+        by: "bert".to_owned(),
+    };
+    world.take(&record, None);
+    let why = world.hold("c1.b.test");
+    assert!(
+        why.contains("PF61 of tenant main, as anna read it 10 minutes ago"),
+        "{why}"
+    );
+    let said = render(&world.plan(Purpose::Install));
+    for words in [
+        format!("as bert read it at {}", world.now),
+        format!("account that is to sign in: not seen then, and told as anna read it at {NOW}"),
+    ] {
+        assert!(said.contains(&words), "{words}: {said}");
+    }
     account(&mut seen).role = Part::Seen(Held::Direct);
     world.reads(seen.clone());
     assert_eq!(world.issued(), ["c1.b.test", "s1.a.test"]);

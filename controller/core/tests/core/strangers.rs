@@ -102,6 +102,19 @@ impl World {
         self.fleet.may_apply(plan, &consent, moment)
     }
 
+    /// Its first phase was offered.
+    fn issue(&mut self) {
+        let issued = Record::BundleIssued {
+            rollout: RolloutId(1),
+            target: self.server.clone(),
+            generation: Generation(1),
+            phase: Phase::Prepare,
+            bundle: BundleId(Digest::ZERO),
+            expires: NOW.plus(Duration::from_secs(3600)),
+        };
+        self.take(&issued, None);
+    }
+
     fn offers(&self) -> usize {
         let decisions = self.fleet.decide(&self.live, NOW);
         let offer = |one: &&Decision| matches!(one, Decision::Issue { .. });
@@ -116,17 +129,43 @@ impl World {
 
     /// The directory names a server as one of Connect.
     fn directory_names(&mut self, name: &str) {
+        self.directory_shows(&[name], &[]);
+    }
+
+    /// The directory names these, and so much of it could not be read.
+    fn directory_shows(&mut self, names: &[&str], unread: &[&str]) {
+        let server = |name: &&str| DiscoveredServer {
+            name: (*name).to_owned(),
+            product: Product::Connect,
+            source: "a description".to_owned(),
+        };
         self.tell(&Event::Discovered {
             generation: Generation(7),
             step: StepIndex(0),
             domain: "a.test".parse().unwrap(),
-            servers: vec![DiscoveredServer {
-                name: name.to_owned(),
-                product: Product::Connect,
-                source: "a description".to_owned(),
-            }],
-            unread: Vec::new(),
+            servers: names.iter().map(server).collect(),
+            unread: unread.iter().map(|why| (*why).to_owned()).collect(),
         });
+    }
+
+    /// Whether it gets leave for a section that it asks for.
+    fn leave_hold(&self) -> Option<String> {
+        let asked = Gate {
+            generation: Generation(1),
+            step: StepIndex(0),
+            attempt: Attempt(1),
+            section: Section {
+                outage: false,
+                gmsa: None,
+            },
+            lapses: None,
+            earlier: None,
+        };
+        let gates = BTreeMap::new();
+        let hold = self
+            .fleet
+            .permit_hold(&self.server, &asked, &gates, &self.live, NOW);
+        hold.map(|hold| hold.why)
     }
 
     /// The tenant shows these applications, and so many holders of the role, none of them a user.
@@ -570,41 +609,157 @@ fn an_account_that_names_one_of_the_own_servers_or_nobody_is_no_stranger() {
     assert_eq!(world.offers(), 0);
 }
 
+/// A domain that is asked again and cannot be read shows nothing new: who was named stays named, until a reading that saw everything
+/// names them no more.
+#[test]
+fn one_that_was_named_counts_until_a_whole_reading_names_it_no_more() {
+    let plain = World::new().plan("");
+    let unread = ["a.test could not be asked: no domain controller answers"];
+    let mut world = World::new();
+    world.directory_names("OLD-99");
+    // Another one was named meanwhile, and that reading was no whole one either.
+    world.directory_shows(&["OLD-98"], &["accounts of Connect: timeout"]);
+    world.directory_shows(&[], &unread);
+    let holds = |world: &World| {
+        let plan = world.plan("");
+        let of_plan: Vec<String> = plan
+            .targets
+            .values()
+            .flat_map(|part| part.why.clone())
+            .collect();
+        let all = [of_plan, plan.warnings.clone()].concat();
+        (all.join("\n"), world.fleet.strangers(&plain).join("\n"))
+    };
+    let (planned, applied) = holds(&world);
+    for server in ["OLD-99", "OLD-98"] {
+        let words = format!(
+            "whether {server} is an active Connect server cannot be told (G1): it is named by a description in a.test, as s1.a.test read it at {NOW}"
+        );
+        assert!(planned.contains(&words), "{planned}");
+        assert!(applied.contains(&words), "{applied}");
+    }
+    assert!(
+        applied.contains("not everything could be read since"),
+        "{applied}"
+    );
+    world.apply(1, &plain);
+    assert_eq!(world.offers(), 0);
+    assert!(world.hold(1).contains("(G1)"), "{}", world.hold(1));
+    let names: Vec<String> = world
+        .fleet
+        .beyond()
+        .named(&[&world.server], |_| true)
+        .into_iter()
+        .map(|row| row.name)
+        .collect();
+    assert_eq!(names, ["old-98", "old-99", "s1.a.test"]);
+    // It was offered before, and asks for leave now.
+    let mut late = World::new();
+    late.apply(1, &plain);
+    late.issue();
+    late.directory_names("OLD-99");
+    late.directory_shows(&[], &unread);
+    let why = late.leave_hold().unwrap_or_default();
+    assert!(why.contains("OLD-99") && why.contains("(G1)"), "{why}");
+    for world in [&mut world, &mut late] {
+        world.directory_shows(&[], &[]);
+        let (planned, applied) = holds(world);
+        assert!(!planned.contains("(G1)"), "{planned}");
+        assert_eq!(applied, "");
+    }
+    assert_eq!(world.offers(), 1);
+    assert_eq!(late.leave_hold(), None);
+}
+
+/// What was kept of an earlier reading is told with its time and its reader, and an identity that was seen before a server reported that it has no
+/// Connect says nothing of the time after, however young the reading is that keeps it.
+#[test]
+fn what_a_later_reading_did_not_see_is_as_old_as_the_one_that_did() {
+    let later = NOW.plus(Duration::from_secs(600));
+    let blind = Record::TenantSeen {
+        observation: Box::new(Observation::unseen_all(
+            &TENANT.parse().unwrap(),
+            later,
+            "403",
+        )),
+        by: "bert".to_owned(),
+    };
+    let brought = Application {
+        id: "id-b".to_owned(),
+        name: "our own application".to_owned(),
+    };
+    let plan = World::new().plan("");
+    for assigned in [managed("OLD-99"), brought] {
+        let mut world = World::new();
+        world.tenant_lets_in(Part::Seen(vec![assigned]), &[]);
+        world.take(&blind, None);
+        let said = world.fleet.strangers(&plan).join("\n");
+        assert!(
+            said.contains(&format!("as anna read it at {NOW}")),
+            "{said}"
+        );
+        assert!(!said.contains("bert"), "{said}");
+    }
+    // PV39: Connect was taken off between the two readings.
+    let mut world = World::new();
+    world.apply(1, &plan);
+    world.tenant_lets_in(Part::Seen(vec![managed("S1")]), &[]);
+    let connect = ConnectFacts {
+        version: Some(Version::new(2, 6, 92, 0)),
+        service: Some(ServiceState::Running),
+        staging: Some(false),
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    };
+    world.tell(&Event::FactsReported(Box::new(common::facts(
+        None,
+        Some(connect),
+    ))));
+    world.signs_in(Verdict::Pass);
+    world.events += 1;
+    let between = NOW.plus(Duration::from_secs(60));
+    let off = Event::FactsReported(Box::new(common::facts(None, None)));
+    let record = common::told(&world.server, world.events, between, &off);
+    world.fleet.apply(&record, None, between);
+    world.take(&blind, None);
+    let told = |world: &World| {
+        let found = world.fleet.left_over(&TENANT.parse().unwrap());
+        let told = found.into_iter().map(|one| (one.verdict, one.read));
+        told.collect::<Vec<_>>()
+    };
+    let found = told(&world);
+    assert!(
+        found.len() == 1
+            && found[0].0 == Verdict::CannotTell
+            && found[0].1.contains("which was before the server reported"),
+        "{found:?}"
+    );
+    // An account of it was seen since: that is left there, and it alone is said.
+    let account = ConnectAccount {
+        user: "Sync_S1_00ff@a.onmicrosoft.com".to_owned(),
+        server: Some("S1".to_owned()),
+    };
+    let sees = Record::TenantSeen {
+        observation: Box::new(Observation {
+            connect_accounts: Part::Seen(vec![account]),
+            ..Observation::unseen_all(&TENANT.parse().unwrap(), later, "403")
+        }),
+        by: "bert".to_owned(),
+    };
+    world.take(&sees, None);
+    let words = "s1.a.test: left in the tenant: account Sync_S1_00ff@a.onmicrosoft.com";
+    assert_eq!(told(&world), [(Verdict::Fail, words.to_owned())]);
+}
+
 #[test]
 fn one_that_shows_after_the_offer_gets_no_leave() {
     let mut world = World::new();
     let plan = world.plan("");
     world.apply(1, &plan);
-    let issued = Record::BundleIssued {
-        rollout: RolloutId(1),
-        target: world.server.clone(),
-        generation: Generation(1),
-        phase: Phase::Prepare,
-        bundle: BundleId(Digest::ZERO),
-        expires: NOW.plus(Duration::from_secs(3600)),
-    };
-    world.take(&issued, None);
-    let asked = Gate {
-        generation: Generation(1),
-        step: StepIndex(0),
-        attempt: Attempt(1),
-        section: Section {
-            outage: false,
-            gmsa: None,
-        },
-        lapses: None,
-        earlier: None,
-    };
-    let hold = |world: &World| {
-        let gates = BTreeMap::new();
-        let hold = world
-            .fleet
-            .permit_hold(&world.server, &asked, &gates, &world.live, NOW);
-        hold.map(|hold| hold.why)
-    };
-    assert_eq!(hold(&world), None);
+    world.issue();
+    assert_eq!(world.leave_hold(), None);
     world.directory_names("old-99.a.test");
-    let why = hold(&world).unwrap_or_default();
+    let why = world.leave_hold().unwrap_or_default();
     assert!(
         why.contains("old-99.a.test") && why.contains("(G1)"),
         "{why}"

@@ -6,6 +6,7 @@
     reason = "a test stops where something is not as it must be, and looks at some steps alone"
 )]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use controller_core::beyond::Beyond;
@@ -40,13 +41,13 @@ fn observation(domains: Part<Vec<DomainSeen>>) -> Observation {
         agents: not_asked(),
         configurations: not_asked(),
         organization: not_asked(),
-        organization_at: None,
         domains,
         operator: not_asked(),
         sync_accounts: not_asked(),
         connect_accounts: not_asked(),
         applications: not_asked(),
         assigned: not_asked(),
+        earlier: BTreeMap::new(),
     }
 }
 
@@ -151,12 +152,12 @@ fn each_suffix_of_the_forest_stands_before_the_wizard_as_the_tenant_has_it() {
         for (name, words) in [
             (
                 "contoso.com",
-                "is a verified domain of the tenant, as read at",
+                "is a verified domain of the tenant, as anna read it at",
             ),
             // A verified domain brings those below it along.
             (
                 "eu.contoso.com",
-                "is a verified domain of the tenant, as read at",
+                "is a verified domain of the tenant, as anna read it at",
             ),
             (
                 "fabrikam.com",
@@ -234,6 +235,27 @@ fn what_nobody_read_is_not_seen_and_what_is_left_out_is_counted() {
             &format!("whether {name} is"),
         );
     }
+}
+
+/// Whoever reads the tenant next and is not shown its domains has not seen them again.
+#[test]
+fn a_suffix_is_as_old_as_the_reading_that_saw_the_domains() {
+    let domains = vec![DomainSeen {
+        name: "a.test".to_owned(),
+        verified: true,
+    }];
+    let mut fleet = fleet(&[read(Some(&["a.test"]), 0, None)], Some(domains));
+    let narrow = Record::TenantSeen {
+        observation: Box::new(Observation {
+            at: NOW.plus(Duration::from_secs(60)),
+            ..observation(Part::NotSeen("403".to_owned()))
+        }),
+        by: "bert".to_owned(),
+    };
+    fleet.apply(&narrow, None, NOW);
+    let plan = planned(&format!("{CONNECT}settings = {{}}\n"), fleet.beyond());
+    let words = format!("a.test is a verified domain of the tenant, as anna read it at {NOW}");
+    assert!(page(&plan).contains(&words), "{:#?}", page(&plan));
 }
 
 /// Whoever is synchronized by an agent signs in by a suffix as well: what the tenant has not verified is said before.

@@ -1194,6 +1194,7 @@ fn a_server_that_only_the_directory_names_may_be_the_active_one() {
             source: "the description of MSOL_1".to_owned(),
         }],
         unread: Vec::new(),
+        earlier: Vec::new(),
     };
     beyond.directories.insert("a.test".parse().unwrap(), seen);
     let inputs = |topology: &Topology, known: &Fleetwide, to: &str| {

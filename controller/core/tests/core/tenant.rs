@@ -11,8 +11,9 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::Fleet;
 use controller_core::record::Record;
 use controller_core::tenant::{
-    AgentSeen, Configuration, DomainSeen, Job, Observation, Organization, Part, Suffix, agents,
-    beside, domains, held, jobs, organization, principals,
+    Account, AgentSeen, Configuration, DomainSeen, Held, Job, Kept, Observation, Organization,
+    Part, Read, Suffix, SyncAccounts, agents, beside, domains, held, jobs, organization,
+    principals,
 };
 use protocol::event::{Event, Finding, Grade, Severity, Verdict};
 use protocol::facts::{ProvisioningAgentFacts, ServiceState};
@@ -68,6 +69,31 @@ pub(crate) fn sound() -> Observation {
             verified: true,
         }]),
         ..Observation::unseen_all(&id(), NOW, "it was not asked for")
+    }
+}
+
+/// The same, of which every part was seen.
+fn whole() -> Observation {
+    Observation {
+        operator: Part::Seen(Account {
+            user: "anna@a.test".to_owned(),
+            guest: false,
+            synchronized: false,
+            role: Part::Seen(Held::Direct),
+            global: Part::Seen(Held::Not),
+            demands: Part::Seen(BTreeSet::new()),
+            may_demand: BTreeSet::new(),
+        }),
+        sync_accounts: Part::Seen(SyncAccounts {
+            members: 0,
+            ids: BTreeSet::new(),
+            caught: Part::Seen(BTreeSet::new()),
+            may_catch: BTreeSet::new(),
+        }),
+        connect_accounts: Part::Seen(Vec::new()),
+        applications: Part::Seen(Vec::new()),
+        assigned: Part::Seen(Vec::new()),
+        ..sound()
     }
 }
 
@@ -321,17 +347,64 @@ fn of_two_entries_of_one_machine_the_active_one_counts() {
 #[test]
 fn a_narrower_look_erases_nothing_and_an_older_one_comes_too_late() {
     let mut fleet = Fleet::new();
-    let mut sees = |observation: Observation| {
+    let mut reads = |observation: Observation, by: &str| {
         let record = Record::TenantSeen {
             observation: Box::new(observation),
-            by: "anna".to_owned(),
+            by: by.to_owned(),
         };
         fleet.apply(&record, None, NOW);
-        fleet.beyond().tenants[&id()].observation.clone()
+        fleet.beyond().tenants[&id()].clone()
     };
-    sees(sound());
+    let whole = whole();
+    reads(whole.clone(), "anna");
+    // Each part keeps its own time and reader, through as many readings as come.
+    let read = |at, by: &str| Read {
+        at,
+        by: by.to_owned(),
+    };
+    let minutes = |count: u64| NOW.plus(Duration::from_secs(60 * count));
+    let mut first = Observation::unseen_all(&id(), minutes(1), "403");
+    first.domains = Part::Seen(Vec::new());
+    reads(first, "bert");
+    let blind = Observation::unseen_all(&id(), minutes(2), "403");
+    let now = reads(blind, "cora");
+    for part in [
+        Kept::Organization,
+        Kept::Operator,
+        Kept::SyncAccounts,
+        Kept::ConnectAccounts,
+        Kept::Applications,
+        Kept::Assigned,
+    ] {
+        assert_eq!(now.read(part), read(NOW, "anna"), "{part:?}");
+    }
+    assert_eq!(now.read(Kept::Domains), read(minutes(1), "bert"));
+    assert_eq!(now.kept_in_words().count(), 7);
+    let kept = Observation {
+        at: minutes(2),
+        agents: now.observation.agents.clone(),
+        configurations: now.observation.configurations.clone(),
+        domains: Part::Seen(Vec::new()),
+        earlier: now.observation.earlier.clone(),
+        ..whole.clone()
+    };
+    assert_eq!(now.observation, kept);
+    // Whoever sees all of it again is the one who saw it.
+    let mut again = whole.clone();
+    again.at = minutes(3);
+    // A reading says of itself alone what it saw: another one's time is not taken from it.
+    again.earlier = now.observation.earlier.clone();
+    let now = reads(again, "dora");
+    assert!(now.observation.earlier.is_empty());
+    assert_eq!(now.read(Kept::Assigned), read(minutes(3), "dora"));
+    // What was written before anybody kept that is read as ever.
+    let mut value = serde_json::to_value(&whole).unwrap();
+    assert!(value.get("earlier").is_none(), "{value}");
+    value["organization_at"] = json!(NOW);
+    assert_eq!(serde_json::from_value::<Observation>(value).unwrap(), whole);
+    let mut sees = |observation: Observation| reads(observation, "anna").observation;
     let mut narrow = sound();
-    narrow.at = NOW.plus(Duration::from_secs(60));
+    narrow.at = minutes(4);
     narrow.organization = Part::NotSeen("403".to_owned());
     narrow.domains = Part::NotSeen("403".to_owned());
     narrow.configurations = Part::NotSeen("403".to_owned());

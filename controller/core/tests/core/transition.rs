@@ -224,6 +224,7 @@ fn nothing_is_planned_where_the_server_is_not_the_one_active_one() {
             source: "a description".to_owned(),
         }],
         unread: Vec::new(),
+        earlier: Vec::new(),
     };
     let beyond = Beyond {
         directories: [("a.test".parse().unwrap(), seen)].into(),

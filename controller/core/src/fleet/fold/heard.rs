@@ -267,8 +267,14 @@ impl Fleet {
                     by: target.clone(),
                     servers: servers.clone(),
                     unread: unread.clone(),
+                    earlier: Vec::new(),
                 };
-                self.beyond.directories.insert(domain.clone(), seen);
+                let directories = &mut self.beyond.directories;
+                let seen = match directories.get(domain) {
+                    Some(before) => before.then(seen),
+                    None => seen,
+                };
+                directories.insert(domain.clone(), seen);
             }
             Event::ForestRead {
                 domain,

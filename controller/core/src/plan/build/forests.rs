@@ -8,7 +8,7 @@ use protocol::{DomainName, TargetId};
 use crate::beyond::{Beyond, KeySeen};
 use crate::plan::TargetPlan;
 use crate::plan::told::Told;
-use crate::tenant::{Seen, Suffix};
+use crate::tenant::{Kept, Read, Seen, Suffix};
 use crate::topology::{ConnectEntry, Tenant};
 
 /// What becomes of the names of users when Connect is installed (the vendor's article, step E7): said before the wizard, in the
@@ -68,13 +68,12 @@ pub(in crate::plan) fn suffix(name: &str, seen: Option<&Seen>, before: &str) -> 
             ),
             false,
         ),
-        Some((Suffix::Verified, seen)) => (
-            format!(
-                "{name} is a verified domain of the tenant, as read at {}",
-                seen.observation.at
-            ),
-            false,
-        ),
+        Some((Suffix::Verified, seen)) => {
+            let Read { at, by } = seen.read(Kept::Domains);
+            let words =
+                format!("{name} is a verified domain of the tenant, as {by} read it at {at}");
+            (words, false)
+        }
         Some((Suffix::NotVerified, _)) => (
             format!(
                 "{name} was added to the tenant and is not verified: put the TXT record that the admin center shows into its DNS, and verify it before {before}; until then {onmicrosoft}"
