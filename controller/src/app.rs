@@ -65,9 +65,12 @@ pub async fn start(
             .with_context(|| format!("could not write {}", begun.display()))?;
     }
     let sessions = Arc::new(Registry::default());
-    let versions = Arc::new(data(state, VERSIONS, Versions::parse, Versions::built_in)?);
-    let own = || Clouds::built_in().clone();
-    let clouds = Arc::new(data(state, clouds::FILE, Clouds::parse, own)?);
+    let (versions, clouds) = known(state)?;
+    let older: Arc<[String]> = older(&versions, &clouds).into();
+    for older in older.iter() {
+        tracing::warn!("{older}");
+    }
+    let (versions, clouds) = (Arc::new(versions), Arc::new(clouds));
     let (hub, driving) = driver::start(
         store.clone(),
         records,
@@ -117,6 +120,7 @@ pub async fn start(
         artifacts,
         versions,
         clouds,
+        older,
         state: state.to_owned(),
         buffers: endpoint.buffers(),
     };
@@ -175,6 +179,44 @@ impl Running {
             self.first_end().await;
         }
     }
+}
+
+/// What is known of versions and of clouds, by the files of a state folder or by this program.
+///
+/// # Errors
+/// When such a file cannot be read, with its place.
+pub fn known(state: &Path) -> anyhow::Result<(Versions, Clouds)> {
+    let own = || Clouds::built_in().clone();
+    Ok((
+        data(state, VERSIONS, Versions::parse, Versions::built_in)?,
+        data(state, clouds::FILE, Clouds::parse, own)?,
+    ))
+}
+
+/// Files of the operator's that stand in place of what this release brings and somebody has compared with its sources since, in a sentence each. Nobody
+/// would learn from them what the release knows of recalls and deadlines.
+#[must_use]
+pub fn older(versions: &Versions, clouds: &Clouds) -> Vec<String> {
+    let built_in = [
+        (
+            VERSIONS,
+            versions.checked_on,
+            Versions::built_in().checked_on,
+        ),
+        (
+            clouds::FILE,
+            clouds.checked_on,
+            Clouds::built_in().checked_on,
+        ),
+    ];
+    let older = built_in.into_iter().filter(|(_, own, new)| own < new);
+    older
+        .map(|(file, own, new)| {
+            format!(
+                "{file} of {own} stands in place of this release's, checked on {new}; remove or renew it"
+            )
+        })
+        .collect()
 }
 
 /// Data of this program: the operator's own file, where there is one.

@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Fleetwide;
 
+mod signs_in;
+
+pub use signs_in::SignsIn;
+
 /// The probe that tells as what a Connect server signs in to its tenant.
 pub(crate) const IDENTITY: &str = "PV26";
 
@@ -387,25 +391,32 @@ impl Versions {
         // Its own row is nearer to the vendor's table than what is derived here.
         let own = self.release(line.product, version);
         let told = own.is_some_and(|own| own.end_of_support.is_some() || own.retired.is_some());
-        let newer = self.newer(line.product, version);
-        let newer = newer.filter_map(|release| Some((release.released?, release)));
-        if let (false, Some(months), Some((day, release))) =
-            (told, line.months, newer.min_by_key(|(day, _)| *day))
-        {
-            let end = day.after(months);
-            let left = end.days_left(now);
-            let derived = Remark {
-                what: format!(
-                    "support ends on {end}, {months} months after {} of {day}",
-                    release.version
-                ),
-                bears: left < 0,
-                days_left: Some(left),
-                source: format!("{}; the release: {}", line.source, release.source),
-                // As sure as the weaker of the two.
-                certainty: line.certainty.max(release.certainty),
-            };
-            said.push((About::Support, derived));
+        if let (false, Some(months)) = (told, line.months) {
+            let newer = || self.newer(line.product, version);
+            let by_rule = newer().filter_map(|release| {
+                let day = release.released?;
+                let why = format!("{months} months after {} of {day}", release.version);
+                Some((day.after(months), release, why))
+            });
+            // An older version of the line outlives no newer one, whichever release the vendor counts from.
+            let own = newer().filter(|release| line.has(line.product, release.version));
+            let by_newer = own.filter_map(|release| {
+                let why = format!("as that of {} does, which is newer", release.version);
+                Some((release.end_of_support?, release, why))
+            });
+            let soonest = by_rule.chain(by_newer).min_by_key(|(end, ..)| *end);
+            said.extend(soonest.map(|(end, release, why)| {
+                let left = end.days_left(now);
+                let derived = Remark {
+                    what: format!("support ends on {end}, {why}"),
+                    bears: left < 0,
+                    days_left: Some(left),
+                    source: format!("{}; the release: {}", line.source, release.source),
+                    // As sure as the weaker of the two.
+                    certainty: line.certainty.max(release.certainty),
+                };
+                (About::Support, derived)
+            }));
         }
         said
     }
@@ -553,9 +564,9 @@ impl Versions {
         })
     }
 
-    /// Every server's versions, worst first.
+    /// Every server's versions, worst first, with what is so of Connect servers by as what they sign in.
     #[must_use]
-    pub fn rows(&self, known: &Fleetwide, now: Timestamp) -> Vec<VersionRow> {
+    pub fn rows(&self, known: &Fleetwide, signs_in: &SignsIn, now: Timestamp) -> Vec<VersionRow> {
         let mut rows = Vec::new();
         for (target, known) in known {
             let Some((reported, facts)) = &known.facts else {
@@ -571,14 +582,20 @@ impl Versions {
             .filter_map(|(product, version)| Some((product, version?)))
             .collect();
             for (product, version) in both {
+                let mut remarks = version
+                    .map(|version| self.remarks(product, version, now))
+                    .unwrap_or_default();
+                if product == Product::Connect {
+                    let told = signs_in.get(target).copied();
+                    remarks.extend(self.of_identity(told, now));
+                    remarks.sort_by_key(Remark::urgency);
+                }
                 rows.push(VersionRow {
                     target: target.clone(),
                     product,
                     version,
                     reported: *reported,
-                    remarks: version
-                        .map(|version| self.remarks(product, version, now))
-                        .unwrap_or_default(),
+                    remarks,
                 });
             }
         }
@@ -821,6 +838,64 @@ mod tests {
         let none = Versions::parse("checked_on = \"2027-03-01\"").unwrap();
         let plain = pv26(Verdict::Fail);
         assert_eq!(none.weighed(plain.clone(), at("2027-05-01")), plain);
+    }
+
+    /// What ended for a newer version of a line has ended for an older one, whatever the rule of the line counts from.
+    #[test]
+    fn a_version_in_no_row_ends_no_later_than_a_newer_one_of_its_line() {
+        let data = Versions::built_in();
+        let now = at("2026-11-23");
+        let said = data.remarks(Product::Connect, version("2.5.78.0"), now);
+        let ends: Vec<&Remark> = said
+            .iter()
+            .filter(|one| one.what.starts_with("support ends on"))
+            .collect();
+        assert_eq!(ends.len(), 1, "{said:?}");
+        assert!(
+            ends[0].what.starts_with("support ends on 2026-10-23")
+                && ends[0].what.contains("2.5.79.0"),
+            "{ends:?}"
+        );
+        assert_eq!((ends[0].bears, ends[0].days_left), (true, Some(-32)));
+        assert_eq!(ends[0].certainty, Certainty::Secondary);
+        // One of another line has no say, and neither has an older version.
+        let rows = "checked_on = \"2026-10-06\"\n[[line]]\nproduct = \"connect\"\nat_least = \"2.0.0.0\"\nbelow = \"3.0.0.0\"\nmonths = 12\nsource = \"a rule\"\ncertainty = \"vendor\"\n";
+        let row = |number: &str, rest: &str| {
+            format!(
+                "[[release]]\nproduct = \"connect\"\nversion = \"{number}\"\n{rest}\nsource = \"a table\"\ncertainty = \"vendor\"\n"
+            )
+        };
+        for (more, ends) in [
+            (row("3.0.0.0", "end_of_support = \"2020-01-01\""), None),
+            (row("2.4.0.0", "end_of_support = \"2020-01-01\""), None),
+            (
+                row("2.6.0.0", "end_of_support = \"2027-03-01\""),
+                Some("2027-03-01"),
+            ),
+            // The rule says sooner.
+            (
+                row(
+                    "2.6.0.0",
+                    "released = \"2026-01-01\"\nend_of_support = \"2027-03-01\"",
+                ),
+                Some("2027-01-01"),
+            ),
+            // Its support ended already with the first of two newer ones.
+            (
+                row("2.6.0.0", "end_of_support = \"2026-09-01\"")
+                    + &row("2.7.0.0", "end_of_support = \"2027-03-01\""),
+                Some("2026-09-01"),
+            ),
+        ] {
+            let data = Versions::parse(&format!("{rows}{more}")).unwrap();
+            let said = data.remarks(Product::Connect, version("2.5.0.0"), now);
+            let mut of = said
+                .iter()
+                .filter_map(|one| one.what.strip_prefix("support ends on "));
+            let told = of.next().map(|rest| rest.get(..10).unwrap());
+            assert_eq!(told, ends, "{said:?}");
+            assert_eq!(of.next(), None);
+        }
     }
 
     #[test]

@@ -284,6 +284,9 @@ pub(super) async fn versions(client: &Client, json: bool) -> anyhow::Result<u8> 
         seen.rows.len(),
         seen.checked_on
     ));
+    for older in &seen.older {
+        output::print(older);
+    }
     Ok(exit::OK)
 }
 
@@ -374,7 +377,14 @@ pub(super) async fn doctor(client: &Client, state: &Path, json: bool) -> anyhow:
     let status: anyhow::Result<Status> = client.get("/v1/status").await;
     match &status {
         Ok(status) => remarks.extend(of_the_running(status)),
-        Err(error) => remarks.push(format!("{error:#}")),
+        Err(error) => {
+            remarks.push(format!("{error:#}"));
+            // It may have been stopped by a file that it cannot read, or stand before its start.
+            match app::known(state) {
+                Ok((versions, clouds)) => remarks.extend(app::older(&versions, &clouds)),
+                Err(error) => remarks.push(format!("{error:#}")),
+            }
+        }
     }
     let answers = status.is_ok();
     let code = if answers { exit::OK } else { exit::FAILED };
@@ -416,6 +426,7 @@ fn of_the_running(status: &Status) -> Vec<String> {
             status.agents
         ));
     }
+    remarks.extend(status.older.iter().cloned());
     remarks.extend(status.alarms.iter().map(|alarm| format!("ALARM {alarm}")));
     remarks
 }

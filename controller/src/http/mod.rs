@@ -45,6 +45,8 @@ pub struct Api {
     pub versions: Arc<Versions>,
     /// What is known of Microsoft's clouds.
     pub clouds: Arc<Clouds>,
+    /// Files of the operator's that stand in place of newer data of this release, in sentences.
+    pub older: Arc<[String]>,
     /// Folder of the artifact store.
     pub artifacts: PathBuf,
     /// UDP buffers of the endpoint.

@@ -433,6 +433,9 @@ pub struct Status {
     pub trust_root: String,
     /// Where agents dial.
     pub address: String,
+    /// Files of the operator's that stand in place of newer data of this release, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<String>,
 }
 
 /// What is known of the versions on all servers, worst first.
@@ -442,6 +445,9 @@ pub struct VersionsSeen {
     pub checked_on: Day,
     /// A row for each product on each server.
     pub rows: Vec<VersionRow>,
+    /// Files of the operator's that stand in place of newer data of this release, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<String>,
 }
 
 /// One line of a watched rollout.

@@ -47,6 +47,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
     let (kind, address) = (settings.kind.as_str().to_owned(), settings.address.clone());
     let trust_root = Digest::of(api.authority.root_envelope()).to_string();
     let buffers = (api.buffers.receive, api.buffers.send);
+    let older = Arc::clone(&api.older);
     let status = api.hub.read(move |core, now| Status {
         kind,
         version: crate::VERSION.to_owned(),
@@ -73,6 +74,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         buffers,
         trust_root,
         address,
+        older: older.to_vec(),
     });
     Ok(Json(status.await?))
 }
@@ -120,9 +122,11 @@ pub(super) async fn rehearse(
 
 pub(super) async fn versions(State(api): State<Api>) -> Answer<VersionsSeen> {
     let data = Arc::clone(&api.versions);
+    let older = Arc::clone(&api.older);
     let seen = api.hub.read(move |core, now| VersionsSeen {
         checked_on: data.checked_on,
-        rows: data.rows(core.fleet.known(), now),
+        rows: data.rows(core.fleet.known(), &core.fleet.beyond().applications, now),
+        older: older.to_vec(),
     });
     Ok(Json(seen.await?))
 }

@@ -51,6 +51,7 @@ mod roster;
 mod schema;
 mod scopes;
 mod served;
+mod signs_in;
 mod site_limits;
 mod sources;
 mod strangers;

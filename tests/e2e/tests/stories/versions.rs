@@ -88,6 +88,62 @@ certainty = "vendor"
     assert!(text(&checked).contains("(G6)"), "{}", text(&checked));
 }
 
+/// Files that somebody put there for an earlier release hide what a newer one knows: that is said at the start, by `doctor`, whether or not the
+/// controller answers, and beside the rows that they give.
+#[test]
+fn a_file_that_is_older_than_the_release_is_told_and_hides_nothing_in_silence() {
+    let mut world = World::new();
+    let newer = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("checked_on"));
+        let day = line.and_then(|line| line.split('"').nth(1));
+        day.expect("a day").to_owned()
+    };
+    let versions = include_str!("../../../../deploy/data/versions.toml");
+    let clouds = include_str!("../../../../deploy/data/clouds.toml");
+    let older = |text: &str| text.replacen(&newer(text), "2026-01-31", 1);
+    let words = |file: &str, text: &str| {
+        format!(
+            "{file} of 2026-01-31 stands in place of this release's, checked on {}; remove or renew it",
+            newer(text)
+        )
+    };
+    let told = [
+        words("versions.toml", versions),
+        words("clouds.toml", clouds),
+    ];
+    let says = |world: &World, verbs: &[&str]| {
+        let said = text(&world.entrain(verbs));
+        told.iter()
+            .map(|one| said.contains(one))
+            .collect::<Vec<_>>()
+    };
+    // Its own data, and files that are as new as they are: nothing is said.
+    assert_eq!(says(&world, &["doctor"]), [false, false]);
+    let (own, own_clouds) = (
+        world.path("controller/versions.toml"),
+        world.path("controller/clouds.toml"),
+    );
+    std::fs::write(&own, versions).expect("a file");
+    std::fs::write(&own_clouds, clouds).expect("a file");
+    world.kill_controller();
+    world.start_controller();
+    for verbs in [&["doctor"][..], &["status", "--versions"]] {
+        assert_eq!(says(&world, verbs), [false, false], "{verbs:?}");
+    }
+    std::fs::write(&own, older(versions)).expect("a file");
+    std::fs::write(&own_clouds, older(clouds)).expect("a file");
+    world.kill_controller();
+    assert_eq!(says(&world, &["doctor"]), [true, true], "before its start");
+    world.start_controller();
+    for verbs in [&["doctor"][..], &["status", "--versions"]] {
+        assert_eq!(says(&world, verbs), [true, true], "{verbs:?}");
+    }
+    let json = world.json(&["status", "--versions", "--json"]);
+    assert_eq!(json["older"][0], told[0].as_str(), "{json}");
+    let log = std::fs::read_to_string(world.path("serve.log")).expect("a log");
+    assert!(told.iter().all(|one| log.contains(one)), "{log}");
+}
+
 /// A corrected `clouds.toml` in the state folder decides which sign-in a topology may ask for; a slip in it is refused with its place.
 #[test]
 fn a_site_may_correct_what_is_known_of_a_cloud() {
