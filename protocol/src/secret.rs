@@ -46,6 +46,29 @@ impl fmt::Display for SecretKind {
     }
 }
 
+impl SecretKind {
+    /// The option of `entrain secret give` that names whose secret it is.
+    #[must_use]
+    pub fn option(&self) -> String {
+        match self {
+            Self::AccessToken { tenant } | Self::TenantCredential { tenant } => {
+                format!("--tenant {tenant}")
+            }
+            Self::DomainCredential { domain } => format!("--domain {domain}"),
+        }
+    }
+
+    /// What is typed, without anything of whose it is.
+    #[must_use]
+    pub const fn value(&self) -> &'static str {
+        match self {
+            Self::AccessToken { .. } => "access token",
+            Self::TenantCredential { .. } => "password of the tenant's administrator",
+            Self::DomainCredential { .. } => "password of the domain's administrator",
+        }
+    }
+}
+
 /// The agent's signed question for a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

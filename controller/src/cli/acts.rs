@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use protocol::step::Product;
-use protocol::{ProxyAddress, TargetId, Version};
+use protocol::{DomainName, ProxyAddress, TargetId, Version};
 
 use crate::cli::args::Json;
 use crate::cli::parse::{product, program};
@@ -32,7 +32,14 @@ pub(crate) enum SecretAct {
         /// Answers this target alone.
         #[arg(long)]
         target: Option<TargetId>,
-        /// Reads user name and value from standard input, a line each, in place of asking; used for every question.
+        /// Answers what is asked for this tenant alone: its id, or its name in the plan.
+        #[arg(long, conflicts_with = "domain")]
+        tenant: Option<String>,
+        /// Answers what is asked of this domain's administrator alone.
+        #[arg(long)]
+        domain: Option<DomainName>,
+        /// Reads user name and value from standard input, a line each, in place of asking. It answers questions of one kind, for
+        /// one tenant or domain: the one that is named, or the only one that is open.
         #[arg(long)]
         stdin: bool,
         /// Ends after this many answers; without it, when no question came for a minute.

@@ -8,6 +8,7 @@ mod artifacts;
 mod discover;
 mod documents;
 mod log;
+mod meant;
 mod output;
 mod parse;
 mod people;

@@ -5,6 +5,7 @@ use controller_core::roster::Joining;
 use protocol::task::TaskText;
 
 use crate::cli::acts::{SecretAct, TasksAct};
+use crate::cli::meant::Whose;
 use crate::cli::secret::{self, Appointment};
 use crate::cli::{exit, output};
 use crate::http::client::Client;
@@ -59,8 +60,10 @@ pub(super) async fn tasks(
             }
             TaskWork::GiveSecret(wanted) => {
                 output::print(&format!(
-                    "{}: {wanted} (since {})\n  entrain secret give",
-                    task.target, task.since
+                    "{}: {wanted} (since {})\n  entrain secret give {}",
+                    task.target,
+                    task.since,
+                    wanted.option()
                 ));
             }
             TaskWork::InDirectory(theirs) => {
@@ -132,12 +135,16 @@ pub(super) async fn secrets(client: &Client, act: SecretAct) -> anyhow::Result<u
         }
         SecretAct::Give {
             target,
+            tenant,
+            domain,
             stdin,
             count,
             minutes,
         } => {
+            let whose = tenant.map(Whose::Tenant);
             let appointment = Appointment {
                 target,
+                whose: whose.or(domain.map(Whose::Domain)),
                 stdin,
                 count,
                 minutes,

@@ -10,10 +10,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use link::seal;
 use protocol::key::PublicKey;
-use protocol::secret::{Sealed, Secret, SecretAsk};
+use protocol::secret::{Sealed, Secret, SecretAsk, SecretKind};
 use protocol::signed::{RoleKeys, Verified, verify};
 use protocol::{Digest, TargetId};
 
+use crate::cli::meant::{Asked, Whose, meant};
 use crate::cli::output;
 use crate::cli::verbs::ask_hidden;
 use crate::http::client::Client;
@@ -31,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub(crate) struct Appointment {
     pub(crate) target: Option<TargetId>,
+    /// Whose secret it is; without it, of what is asked for each by a question of its own, or the only kind that is open.
+    pub(crate) whose: Option<Whose>,
     pub(crate) stdin: bool,
     pub(crate) count: Option<u32>,
     /// For how long what is given must be good, in minutes.
@@ -46,10 +49,19 @@ impl Appointment {
     }
 }
 
-/// Answers the questions that come, and says whether all were that were to be.
+/// A question whose signature was verified.
+struct Open<'a> {
+    row: &'a AskRow,
+    ask: Verified<SecretAsk>,
+    asked: Asked,
+}
+
+/// Answers the questions that come, and says whether all were that were to be. What comes from standard input is for one tenant or one
+/// domain, and answers questions of that kind alone (G9); the others stay open, and each is named once.
 ///
 /// # Errors
-/// When the controller does not answer, nobody knows the target, or standard input has no secret.
+/// When the controller does not answer, nobody knows the target, standard input has no secret, or it has one while several kinds are
+/// asked for and none was named.
 pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::Result<bool> {
     if let Some(target) = &appointment.target {
         known(client, target).await?;
@@ -62,6 +74,8 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
     // The moment is fixed when the appointment begins: it does not move on with each answer.
     let until = crate::now().plus(appointment.lasts());
     let mut answered = BTreeSet::new();
+    let mut others = BTreeSet::new();
+    let mut kind: Option<SecretKind> = None;
     let mut given = 0;
     let mut quiet = Duration::ZERO;
     while appointment.count.is_none_or(|count| given < count) && quiet < QUIET {
@@ -77,34 +91,70 @@ pub(crate) async fn give(client: &Client, appointment: &Appointment) -> anyhow::
                 .as_ref()
                 .is_none_or(|target| *target == ask.target)
         };
-        let Some(ask) = asks
-            .iter()
-            .filter(wanted)
-            .find(|ask| !answered.contains(&ask.envelope))
-        else {
+        let mut open: Vec<Open> = Vec::new();
+        for row in asks.iter().filter(wanted) {
+            if answered.contains(&row.envelope) {
+                continue;
+            }
+            match check(row) {
+                Ok(ask) => {
+                    let asked = Asked {
+                        target: row.target.clone(),
+                        wanted: ask.wanted.clone(),
+                        tenant: row.tenant.clone(),
+                    };
+                    open.push(Open { row, ask, asked });
+                }
+                Err(error) => {
+                    answered.insert(row.envelope.clone());
+                    not_answered(&row.target, &error);
+                }
+            }
+        }
+        if fixed.is_some() && kind.is_none() {
+            let asked: Vec<Asked> = open.iter().map(|open| open.asked.clone()).collect();
+            kind = meant(appointment.whose.as_ref(), &asked).map_err(anyhow::Error::msg)?;
+        }
+        let is_meant = |open: &Open| match (&fixed, &appointment.whose) {
+            (Some(_), _) => kind.as_ref() == Some(&open.asked.wanted),
+            (None, Some(whose)) => whose.is_of(&open.asked),
+            (None, None) => true,
+        };
+        for other in open.iter().filter(|open| !is_meant(open)) {
+            if others.insert(other.row.envelope.clone()) {
+                output::error(&format!(
+                    "{} stays open: {} is not what is given here: entrain secret give {}",
+                    other.row.target,
+                    other.asked,
+                    other.asked.wanted.option()
+                ));
+            }
+        }
+        let Some(one) = open.iter().find(|open| is_meant(open)) else {
             tokio::time::sleep(LOOK).await;
             quiet += LOOK;
             continue;
         };
         quiet = Duration::ZERO;
-        answered.insert(ask.envelope.clone());
+        answered.insert(one.row.envelope.clone());
         let lasts = until.since(crate::now()).max(SIGN_IN);
-        match answer(client, ask, fixed.as_ref(), lasts).await {
+        match answer(client, one, fixed.as_ref(), lasts).await {
             Ok(said) => {
                 output::error(&said);
                 given += 1;
             }
             // The agent may have gone away meanwhile; it asks again under a new key.
-            Err(error) => output::error(&format!(
-                "the ask of {} was not answered: {error:#}",
-                ask.target
-            )),
+            Err(error) => not_answered(&one.row.target, &error),
         }
     }
     output::print(&format!("{given} given"));
     // One that could not be answered may have come again, and been answered then.
     let refused = given == 0 && !answered.is_empty();
     Ok(!refused && appointment.count.is_none_or(|count| given >= count))
+}
+
+fn not_answered(target: &TargetId, error: &anyhow::Error) {
+    output::error(&format!("the ask of {target} was not answered: {error:#}"));
 }
 
 /// Who is not enrolled never asks: its name is mistyped.
@@ -118,17 +168,17 @@ async fn known(client: &Client, target: &TargetId) -> anyhow::Result<()> {
 
 async fn answer(
     client: &Client,
-    ask: &AskRow,
+    open: &Open<'_>,
     fixed: Option<&Secret>,
     lasts: Duration,
 ) -> anyhow::Result<String> {
-    let verified = check(ask)?;
-    let fits = |secret: &Secret| verified.wanted.fits_for(secret, crate::now(), lasts);
+    let Open { row, ask, asked } = open;
+    let fits = |secret: &Secret| ask.wanted.fits_for(secret, crate::now(), lasts);
     // What is not for this tenant never leaves the operator's machine (G9, PF63).
     let (secret, doubts) = match fixed {
         Some(secret) => (secret.clone(), fits(secret).map_err(anyhow::Error::msg)?),
         None => loop {
-            let secret = prompt(&verified)?;
+            let secret = prompt(ask, asked)?;
             match fits(&secret) {
                 Ok(doubts) => break (secret, doubts),
                 Err(_) if secret.value.is_empty() => bail!("nothing was given"),
@@ -141,14 +191,11 @@ async fn answer(
     for doubt in doubts {
         output::error(&format!("warning: PF63: {doubt}"));
     }
-    let sealed = seal_to(&verified, &ask.envelope, &secret)?;
+    let sealed = seal_to(ask, &row.envelope, &secret)?;
     let done: Done = client
-        .post(&format!("/v1/secrets/{}", ask.ask), &SecretGiven { sealed })
+        .post(&format!("/v1/secrets/{}", row.ask), &SecretGiven { sealed })
         .await?;
-    Ok(format!(
-        "{} for {}: {}",
-        verified.wanted, ask.target, done.done
-    ))
+    Ok(format!("{asked} for {}: {}", row.target, done.done))
 }
 
 /// The key in the listing is the enrolled one; the ask must be signed by it and name the same target.
@@ -180,16 +227,17 @@ fn seal_to(ask: &SecretAsk, envelope: &str, secret: &Secret) -> anyhow::Result<S
     })
 }
 
-fn prompt(ask: &SecretAsk) -> anyhow::Result<Secret> {
+/// Each question is asked by itself, with whose secret it is before the first word is typed.
+fn prompt(ask: &SecretAsk, asked: &Asked) -> anyhow::Result<Secret> {
     output::error(&format!(
-        "{} asks, step {} of generation {}: {}",
-        ask.target, ask.step, ask.generation, ask.wanted
+        "{} asks, step {} of generation {}: {asked}",
+        ask.target, ask.step, ask.generation
     ));
     output::error("user name:");
     let mut user = String::new();
     std::io::stdin().lock().read_line(&mut user)?;
     let value = ask_hidden(
-        "token or password (not shown): ",
+        &format!("{} (not shown): ", ask.wanted.value()),
         "give user name and value by --stdin, a line each",
     )?;
     Ok(Secret {

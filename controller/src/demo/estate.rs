@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use link::seal;
 use protocol::Digest;
-use protocol::secret::{Sealed, Secret, SecretAsk};
+use protocol::secret::{Sealed, Secret, SecretAsk, SecretKind};
 use protocol::signed::Envelope;
 
 use crate::http::client::Client;
@@ -185,17 +185,30 @@ pub(super) fn refused() -> Vec<(&'static str, &'static str, String)> {
     ]
 }
 
-/// The modelled person who has signed in once elsewhere and gives the token to every agent that asks.
-pub(super) async fn person(client: Client) {
-    let secret = Secret {
-        user: "hybrid.admin@contoso.com".to_owned(),
-        value: "a token of nobody".to_owned(),
+/// What the modelled people give: each their own, to what asks for that tenant or that domain (G9).
+fn secret_of(wanted: &SecretKind) -> Secret {
+    let (user, value) = match wanted {
+        SecretKind::AccessToken { tenant } => ("hybrid.admin", format!("a token for {tenant}")),
+        SecretKind::TenantCredential { tenant } => {
+            ("hybrid.admin", format!("a password of {tenant}"))
+        }
+        SecretKind::DomainCredential { domain } => {
+            ("administrator", format!("a password of {domain}"))
+        }
     };
+    Secret {
+        user: user.to_owned(),
+        value,
+    }
+}
+
+/// The modelled people, who have signed in elsewhere: to every agent that asks goes what is for its tenant or its domain.
+pub(super) async fn person(client: Client) {
     loop {
         // A controller that is being restarted does not answer; the agents ask again after their next welcome.
         if let Ok(asks) = client.get::<Vec<AskRow>>("/v1/secrets").await {
             for ask in asks {
-                if let Some(sealed) = seal_for(&ask, &secret) {
+                if let Some(sealed) = seal_for(&ask) {
                     let path = format!("/v1/secrets/{}", ask.ask);
                     drop(client.post::<Done>(&path, &SecretGiven { sealed }).await);
                 }
@@ -205,14 +218,14 @@ pub(super) async fn person(client: Client) {
     }
 }
 
-fn seal_for(ask: &AskRow, secret: &Secret) -> Option<Sealed> {
+fn seal_for(ask: &AskRow) -> Option<Sealed> {
     let payload = Envelope::from_json(ask.envelope.as_bytes())
         .ok()?
         .payload_bytes()
         .ok()?;
     let document: SecretAsk = serde_json::from_slice(&payload).ok()?;
     let key = BASE64_STANDARD.decode(&document.key).ok()?;
-    let plain = serde_json::to_vec(secret).ok()?;
+    let plain = serde_json::to_vec(&secret_of(&document.wanted)).ok()?;
     let (encapsulated, ciphertext) =
         seal::seal(&key, &Digest::of(ask.envelope.as_bytes()), &plain).ok()?;
     Some(Sealed {

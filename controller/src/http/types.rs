@@ -477,6 +477,9 @@ pub struct AskRow {
     pub target: TargetId,
     /// What is wanted.
     pub wanted: Option<SecretKind>,
+    /// What the tenant that it is for is called in the plan, where it is for one. The agent signs its id alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The signed ask, as its JSON text.
     pub envelope: String,
     /// The asking agent's enrolled certificate key, base64, for comparing.

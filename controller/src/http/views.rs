@@ -463,10 +463,15 @@ pub(super) async fn secrets(State(api): State<Api>) -> Answer<Vec<AskRow>> {
                 threshold: 1,
             };
             let verified: Option<Verified<SecretAsk>> = verify(&open.envelope, &role).ok();
+            let wanted = verified.map(|ask| ask.wanted.clone());
+            let tenant = wanted
+                .as_ref()
+                .and_then(|wanted| core.fleet.tenant_of(&open.target, wanted));
             Some(AskRow {
                 ask: *number,
                 target: open.target.clone(),
-                wanted: verified.map(|ask| ask.wanted.clone()),
+                tenant: tenant.map(ToOwned::to_owned),
+                wanted,
                 envelope: String::from_utf8(open.envelope.clone()).ok()?,
                 key: String::from(agent.key),
             })

@@ -28,6 +28,12 @@ pub const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 /// The secret that is given: it must be found nowhere afterwards.
 pub const SECRET: &str = "correct-horse-battery-staple";
 
+/// What the domain's administrator gives: another person's, and it must be found nowhere either.
+pub const CREDENTIAL: &str = "staple-battery-horse-correct";
+
+/// The domain of the stories.
+pub const DOMAIN: &str = "corp.contoso.com";
+
 /// The folder of agents' copies.
 pub const COPIES: &str = "copies";
 
@@ -590,19 +596,33 @@ impl World {
         assert!(applied.status.success(), "{}", text(&applied));
     }
 
-    /// Gives the suite's secret to whoever asks, in the background.
+    /// Two people give what is theirs, each so often, in the background: the suite's tenant to its servers, and the administrator of
+    /// its domain to those that ask for one.
     pub fn give_secrets(&mut self, count: usize) {
         self.give(SECRET, count);
+        if self.controller_of == Release::Ours {
+            self.give_to(&["--domain", DOMAIN], CREDENTIAL, count);
+        }
     }
 
-    /// Gives this secret to whoever asks, in the background.
+    /// Gives this secret to whoever asks for the suite's tenant, in the background.
+    pub fn give(&mut self, value: &str, count: usize) {
+        // A program of the release before names nobody's secret.
+        match self.controller_of {
+            Release::Ours => self.give_to(&["--tenant", TENANT], value, count),
+            Release::Before => self.give_to(&[], value, count),
+        }
+    }
+
+    /// Gives this secret to whoever asks for what is so named, in the background.
     ///
     /// # Panics
     /// When it cannot be run.
-    pub fn give(&mut self, value: &str, count: usize) {
+    pub fn give_to(&mut self, named: &[&str], value: &str, count: usize) {
         let count = count.to_string();
+        let give = ["secret", "give", "--stdin", "--count", &count];
         let mut child = self
-            .command(&["secret", "give", "--stdin", "--count", &count])
+            .command(&[&give[..], named].concat())
             .spawn()
             .expect("it runs");
         let mut stdin = child.stdin.take().expect("standard input");

@@ -474,9 +474,10 @@ fn give(envelope: &[u8], key: protocol::key::PublicKey) -> anyhow::Result<Secret
     if controller::now() > ask.expires {
         bail!("it lapsed");
     }
+    // Each kind has its own: one person's goes to no other tenant and no domain (G9).
     let secret = Secret {
         user: "a person".to_owned(),
-        value: "a secret of a simulation".to_owned(),
+        value: format!("a secret of a simulation: {}", ask.wanted),
     };
     let to = BASE64_STANDARD
         .decode(&ask.key)

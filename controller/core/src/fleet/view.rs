@@ -546,6 +546,20 @@ impl Fleet {
         rollout.map_or_else(Vec::new, |rollout| self.domains(rollout, live, now))
     }
 
+    /// What the tenant that a secret is for is called in the plan of whoever asks for it; `None` of a domain's.
+    #[must_use]
+    pub fn tenant_of(&self, target: &TargetId, wanted: &SecretKind) -> Option<&str> {
+        let (SecretKind::AccessToken { tenant } | SecretKind::TenantCredential { tenant }) = wanted
+        else {
+            return None;
+        };
+        self.active().find_map(|(_, rollout)| {
+            let part = rollout.plan.targets.get(target)?;
+            let lane = rollout.plan.lanes.get(&part.lane)?;
+            (lane.tenant == *tenant).then_some(lane.tenant_name.as_str())
+        })
+    }
+
     /// All work for people, oldest first.
     #[must_use]
     pub fn tasks(&self, now: Timestamp) -> Vec<TaskView> {

@@ -41,8 +41,8 @@ fn the_second_server_acts_on_what_its_own_controller_shows() {
     world.enroll(&[server(A, &[]), server(B, &[Fault::ReplicationSlow])]);
     world.add_artifact();
     world.apply(&topology(&world));
-    // A token and the domain's credential, for each.
-    world.give_secrets(4);
+    // The token and the domain's credential, for each of two servers.
+    world.give_secrets(2);
     world.all_done();
     let seen = sections(&world);
     assert_eq!(seen.len(), 4, "{seen:?}");
@@ -70,7 +70,7 @@ fn where_the_change_cannot_be_read_a_person_looks_and_attests() {
     ]);
     world.add_artifact();
     world.apply(&topology(&world));
-    world.give_secrets(4);
+    world.give_secrets(2);
     let second = until("somebody is asked to look", || {
         let tasks = world.json(&["tasks", "--json"]);
         let task = tasks

@@ -24,6 +24,7 @@ mod refused;
 mod restart;
 mod retire;
 mod rollouts;
+mod secrets;
 mod soak;
 mod structure;
 mod swap;
