@@ -18,6 +18,14 @@ const BUSY: (u32, Duration) = (20, Duration::from_secs(30));
 /// Said where Windows asks for a restart. Whether one follows is another step's matter, where the plan has it.
 pub(super) const RESTART: &str = "; Windows asks for a restart";
 
+/// What is said where that could not be noted.
+pub(super) fn unnoted(noted: Reading<()>) -> String {
+    noted.map_or_else(
+        |why| format!("; that it asks could not be noted: {why}"),
+        |()| String::new(),
+    )
+}
+
 /// Waits for an installer that an earlier life of the agent began.
 pub(super) fn await_earlier(cx: &mut Cx<'_>) -> Flow<()> {
     if cx.resumed()

@@ -91,6 +91,12 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
             return Err(Stop::Failed(Box::new(failure)));
         }
     };
+    // The setup's word is enough: Windows itself may show nothing of it (product facts 1.2: the orchestrator sees to the restart).
+    let noted = if restart {
+        cx.perform(Op::RequireRestart)?
+    } else {
+        Ok(())
+    };
     let said = if ended == Ok(1638) {
         "the setup said that this version or a newer one is there (exit code 1638)"
     } else {
@@ -114,6 +120,7 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
             if restart {
                 summary.push_str(installer::RESTART);
             }
+            summary.push_str(&installer::unnoted(noted));
             Ok(Complete {
                 grade: Some(Grade::Installed),
                 ..Complete::new(Completion::Applied, summary)

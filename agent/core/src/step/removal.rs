@@ -111,10 +111,7 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         } else {
             "; the agent is there until then"
         };
-        let why = noted.map_or_else(
-            |why| format!("; that it asks could not be noted: {why}"),
-            |()| String::new(),
-        );
+        let why = installer::unnoted(noted);
         let summary = format!("{summary}{until}{why}");
         return Ok(Complete::new(Completion::Applied, summary));
     }

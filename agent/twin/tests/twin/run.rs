@@ -782,6 +782,68 @@ fn a_run_that_restarts_windows_itself_is_stopped_by_no_restart_that_is_waited_fo
     }
 }
 
+/// The setup's exit code is its word that Windows is to restart, also where Windows itself shows nothing of it: it is restarted where
+/// the plan has that, and elsewhere what comes next waits for whoever restarts it.
+#[test]
+fn a_restart_that_the_setup_alone_asks_for_comes_before_anything_else() {
+    let restart = Step::RestartServer(RestartServer {
+        by: RestartBy::Agent,
+    });
+    let steps = agent_steps(SignIn::Token, Vec::new());
+    for code in [3010, 1641] {
+        let alone = |op: &Op, outcome| match op {
+            Op::Install { .. } => Outcome::Exited { code },
+            _ => outcome,
+        };
+        let mut server = twin(&[]);
+        let with = vec![
+            steps[0].clone(),
+            steps[1].clone(),
+            restart.clone(),
+            steps[2].clone(),
+        ];
+        let (conclusion, ..) = drive_with(with, &mut server, None, "value", alone);
+        assert_eq!(conclusion.ending, Ending::Completed, "{code}");
+        let changes = server.changes.iter();
+        let restarts = changes.filter(|change| *change == "restart Windows");
+        assert_eq!(restarts.count(), 1, "{code}: {:?}", server.changes);
+
+        let mut server = twin(&[]);
+        let prepare = steps[..2].to_vec();
+        let (conclusion, ..) = drive_with(prepare, &mut server, None, "value", alone);
+        assert_eq!(conclusion.ending, Ending::Completed, "{code}");
+        let register = vec![steps[0].clone(), steps[2].clone()];
+        let (conclusion, ..) = drive(register.clone(), &mut server, None);
+        let Ending::Failed(why) = conclusion.ending else {
+            panic!("{code}: not failed: {conclusion:?}")
+        };
+        assert!(why.contains("PF19"), "{code}: {why}");
+        server.restart();
+        let (conclusion, ..) = drive(register, &mut server, None);
+        assert_eq!(conclusion.ending, Ending::Completed, "{code}");
+    }
+}
+
+/// That Windows is to restart could not be noted: it is said, and what was installed stays so.
+#[test]
+fn a_restart_that_could_not_be_noted_is_said() {
+    let mut server = twin(&[]);
+    let steps = agent_steps(SignIn::Token, Vec::new())[..2].to_vec();
+    let (conclusion, ..) = drive_with(steps, &mut server, None, "value", |op, outcome| match op {
+        Op::Install { .. } => Outcome::Exited { code: 3010 },
+        Op::RequireRestart => Outcome::Failed("access is denied".to_owned()),
+        _ => outcome,
+    });
+    assert_eq!(conclusion.ending, Ending::Completed);
+    let summary = &conclusion.steps[1].summary;
+    assert!(
+        summary.ends_with(
+            "; Windows asks for a restart; that it asks could not be noted: access is denied"
+        ),
+        "{summary}"
+    );
+}
+
 /// What the agent's own trace and its module say after the registration is told, and stops nothing: both are worth a look
 /// and neither is a fact of which the form is known.
 #[test]
