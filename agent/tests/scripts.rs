@@ -678,11 +678,10 @@ fn what_the_engines_module_is_asked_for_is_what_the_scripts_call() {
     use agent_core::step::connect_module::Use;
 
     type Rows = BTreeSet<(String, String)>;
-    let functions = functions();
     let scripts = scripts();
     let calls = |name: &str| -> Rows {
         let (_, text) = scripts.iter().find(|(one, _)| one == name).unwrap();
-        let (used, _) = called(text, &functions);
+        let (used, _) = called(text, &functions(text));
         let of_connect = |(cmdlet, _): &(String, String)| cmdlet.contains("-ADSync");
         used.into_iter().filter(of_connect).collect()
     };

@@ -113,6 +113,7 @@ pub(super) fn would_ask(inputs: Inputs<'_>, target: &TargetId, lane: &str) -> Op
     let Inputs {
         topology,
         known,
+        beyond,
         artifacts,
         ..
     } = inputs;
@@ -124,7 +125,7 @@ pub(super) fn would_ask(inputs: Inputs<'_>, target: &TargetId, lane: &str) -> Op
             .find(|(own, _)| own.as_str() == name)?;
         let tenant = topology.tenants.get(&group.tenant.value)?;
         group.hosts.iter().find(|(host, _)| host == target)?;
-        cloud_sync::readiness(topology, group, tenant, target, facts).ok()?
+        cloud_sync::readiness((topology, &beyond.suffixes), group, tenant, target, facts).ok()?
     } else {
         let name = lane.strip_prefix("connect.")?;
         let (_, entry) = topology

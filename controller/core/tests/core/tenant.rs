@@ -122,6 +122,7 @@ pub(crate) fn without_an_agent(names: &[&str]) -> Fleetwide {
         account: None,
         options: None,
         updater: None,
+        owes_registration: None,
     };
     let last: TargetId = names.last().unwrap().parse().unwrap();
     known.get_mut(&last).unwrap().facts = Some((NOW, common::facts(Some(leftover), None)));

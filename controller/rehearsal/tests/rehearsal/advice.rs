@@ -266,7 +266,7 @@ fn a_server_that_was_fenced_comes_back_as_a_staging_server() {
         "{why}"
     );
     let stays = "\"c2.corp.test\", \"c3.corp.test\"";
-    let mut off = |text: &Topology, world: &mut World| {
+    let off = |text: &Topology, world: &mut World| {
         let plan = replanned(text, world.fleet.known());
         world.apply(&plan).unwrap();
         for _ in 0..4 {
