@@ -51,6 +51,32 @@ fn whoever_went_unknown_may_still_be_at_work() {
     assert_eq!(said(&world), "no server is at work");
 }
 
+/// Who is at work stands in the answer to an order where somebody is, and nothing where nobody is. Whoever went unknown and has a session again
+/// hears of it now.
+#[test]
+fn an_answer_names_who_is_at_work_and_nobody_else() {
+    let (mut world, first) = lost(false);
+    let answer =
+        |world: &World, order: &Order| world.fleet.answer_to(FIRST, order, &world.live, world.now);
+    let pause = |more: &str| {
+        format!(
+            "{FIRST} is paused: nothing new begins in it, and what is under way waits at its next gate{more}; entrain resume {FIRST} lifts it"
+        )
+    };
+    let abort = |more: &str| {
+        format!(
+            "{FIRST} is aborted: nothing new begins in it, and what is under way ends at its next gate{more}"
+        )
+    };
+    let away = "; s1.a.test is away and may still be at work: it hears of this when it is back";
+    assert_eq!(answer(&world, &Order::Pause), pause(away));
+    assert_eq!(answer(&world, &Order::Abort), abort(away));
+    world.live.came(first, world.now);
+    assert_eq!(said(&world), "no server is at work");
+    assert_eq!(answer(&world, &Order::Pause), pause(""));
+    assert_eq!(answer(&world, &Order::Abort), abort(""));
+}
+
 /// It brings its section to its end, whoever ordered what, and whether it is heard or not.
 #[test]
 fn whoever_may_be_in_a_section_of_a_run_that_was_given_up_is_named_until_that_is_free() {
