@@ -5,6 +5,7 @@ pub mod graph;
 pub mod operators;
 mod processes;
 pub mod rails;
+pub mod recipes;
 pub mod relay;
 mod releases;
 pub mod samba;

@@ -109,7 +109,7 @@ pub(crate) fn restarted(world: &World, wine: &Wine) {
 }
 
 /// The three entries of the product, as Windows lists them (product facts 1.3).
-const ENTRIES: [&str; 3] = [
+pub(crate) const ENTRIES: [&str; 3] = [
     "Microsoft Entra Connect Agent Updater",
     "Microsoft Entra Provisioning Agent",
     "Microsoft Entra Provisioning Agent Package",
@@ -239,7 +239,7 @@ pub(crate) fn taken_off(world: &World, wine: &Wine) {
 
 /// Nothing works of the product any more. What its packages did not bring is left, and told: the service's edited file in its folder,
 /// what the cmdlets wrote into its key, its traces.
-fn gone(world: &World, wine: &Wine) {
+pub(crate) fn gone(world: &World, wine: &Wine) {
     for name in ["AADConnectProvisioningAgent", "AzureADConnectAgentUpdater"] {
         let query = wine.run(&["sc", "query", name]);
         assert!(!query.status.success(), "{}", text(&query));

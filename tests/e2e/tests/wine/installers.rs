@@ -13,6 +13,8 @@ use crate::server::{Wine, must};
 pub(crate) enum Build {
     First,
     Next,
+    /// The one after it, to Windows Installer the same product: it refuses either where the other one is (exit code 1638).
+    Respun,
 }
 
 impl Build {
@@ -20,7 +22,7 @@ impl Build {
     fn program(self, what: &str) -> String {
         match self {
             Self::First => format!("standin-{what}.exe"),
-            Self::Next => format!("standin-next-{what}.exe"),
+            Self::Next | Self::Respun => format!("standin-next-{what}.exe"),
         }
     }
 
@@ -28,23 +30,35 @@ impl Build {
         match self {
             Self::First => "1.1.2505",
             Self::Next => "1.1.2512",
+            Self::Respun => "1.1.2513",
+        }
+    }
+
+    /// Product code of the agent's package.
+    const fn code(self) -> &'static str {
+        match self {
+            Self::First => "6a1d9a0e-6a39-4f6e-9e6e-5d6f0d0f7b21",
+            Self::Next | Self::Respun => "6a1d9a0e-6a39-4f6e-9e6e-5d6f0d0f7b22",
         }
     }
 
     const fn of_connect(self) -> &'static str {
         match self {
             Self::First => "2.6.92.0",
-            Self::Next => "2.6.93.0",
+            Self::Next | Self::Respun => "2.6.93.0",
         }
     }
 }
 
 /// A package, by wixl, of what lies in the folder.
-fn packed(folder: &Path, source: &str, version: &str) -> PathBuf {
+fn packed(folder: &Path, source: &str, version: &str, code: &str) -> PathBuf {
     let package = folder.join(source).with_extension("msi");
     let built = Command::new("wixl")
         .current_dir(folder)
-        .args(["-a", "x64", "-D", &format!("Version={version}"), "-o"])
+        .args(["-a", "x64"])
+        .args(["-D", &format!("Version={version}")])
+        .args(["-D", &format!("Code={code}")])
+        .arg("-o")
         .arg(&package)
         .arg(fixture(source))
         .output();
@@ -60,6 +74,8 @@ pub(crate) fn setup(wine: &Wine, folder: &Path, vendor: &Signer, build: Build) -
         (&of_build, "agent.exe"),
         (&first, "updater.exe"),
         (&first, "module.dll"),
+        (&"standin-wizard.exe".to_owned(), "wizard.exe"),
+        (&"standin-holder.exe".to_owned(), "holder.exe"),
     ] {
         std::fs::copy(wine.programs.join(program), folder.join(name)).unwrap();
     }
@@ -69,7 +85,7 @@ pub(crate) fn setup(wine: &Wine, folder: &Path, vendor: &Signer, build: Build) -
         ("product.wxs", b"\0package of the agent\0".as_slice()),
         ("updater.wxs", b"\0package of the updater\0"),
     ] {
-        let package = std::fs::read(packed(folder, source, version)).unwrap();
+        let package = std::fs::read(packed(folder, source, version, build.code())).unwrap();
         bytes.extend_from_slice(mark);
         bytes.extend_from_slice(&(package.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&package);
@@ -84,7 +100,7 @@ pub(crate) fn package(wine: &Wine, folder: &Path, vendor: &Signer, build: Build)
     let engine = wine.programs.join(build.program("engine"));
     std::fs::copy(engine, folder.join("engine.exe")).unwrap();
     let version = build.of_connect();
-    let unsigned = packed(folder, "connect.wxs", version);
+    let unsigned = packed(folder, "connect.wxs", version, build.code());
     vendor.sign(&unsigned, &folder.join(format!("connect-{version}.msi")))
 }
 

@@ -12,10 +12,12 @@ mod cloud_sync;
 mod connect;
 mod installers;
 mod server;
+mod wizard;
 
 use std::process::Command;
 
 use e2e::rails::Rail;
+use e2e::recipes::{Ran, Story};
 use e2e::samba::Samba;
 use e2e::signing::{Authority, Usage, VENDOR};
 use e2e::{SECRET, TENANT, World, files, text, until};
@@ -77,6 +79,8 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     wine.services_start();
     let first = setup(&wine, folder.path(), &vendor, Build::First);
     let next = setup(&wine, folder.path(), &vendor, Build::Next);
+    let respun = setup(&wine, folder.path(), &vendor, Build::Respun);
+    let mut ran = Ran::default();
 
     // The layout that an installer makes: a launcher, one version, and its state.
     wine.put(
@@ -218,17 +222,25 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     });
     assert!(found.is_empty(), "the token lies in {found:?}");
 
+    ran.told(Story::Installed, &world);
+
     cloud_sync::restarted(&world, &wine);
+    ran.told(Story::Changed, &world);
 
     cloud_sync::upgraded_in_place(&world, &wine, &next);
+    ran.told(Story::Upgraded, &world);
 
     let first = package(&wine, folder.path(), &vendor, Build::First);
-    let next = package(&wine, folder.path(), &vendor, Build::Next);
+    let next_connect = package(&wine, folder.path(), &vendor, Build::Next);
     connect::connect(&mut world, &wine, &first);
-    connect::upgraded_in_place(&world, &wine, &next);
+    ran.told(Story::ConnectInstalled, &world);
+    connect::upgraded_in_place(&world, &wine, &next_connect);
+    ran.told(Story::ConnectUpgraded, &world);
     connect::taken_off(&world, &wine);
+    ran.told(Story::ConnectTakenOff, &world);
 
     cloud_sync::taken_off(&world, &wine);
+    ran.told(Story::TakenOff, &world);
 
     // The service stops when it is told to, and comes back with the same identity.
     let connected = || {
@@ -255,10 +267,24 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     until("the killed agent is back", || connected().then_some(()));
 
     agent::upgraded(&world, &wine, &topology);
+    ran.told(Story::OwnAgent, &world);
 
     agent::hangs_and_forks(&mut world, &wine, &topology, &anchor);
+    ran.told(Story::Hung, &world);
+    cloud_sync::taken_off_by_its_setup(&world, &wine);
+    ran.told(Story::TakenOffBySetup, &world);
+
+    wizard::installed_with_a_restart(&world, &wine);
+    ran.told(Story::Guided, &world);
+    wizard::taken_off_with_a_restart(&world, &wine);
+    ran.told(Story::TakenOffAndRestarted, &world);
+    wizard::installed_beside_somebody(&world, &wine, &respun);
+    ran.told(Story::BesideSomebody, &world);
+
     cloud_sync::taken_off_by_its_setup(&world, &wine);
     cloud_sync::put_back(&world, &wine);
+    ran.told(Story::PutBack, &world);
+    ran.holds();
 
     // Agents were killed and replaced, scripts and setups hung, and each run came to its right end.
     world.nothing_lost(&[TARGET]);
