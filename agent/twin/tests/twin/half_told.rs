@@ -2,6 +2,7 @@
 //! policy sets beside what Windows' resultant set of policy tells of it.
 #![expect(
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be"
 )]
 

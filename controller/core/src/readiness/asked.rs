@@ -24,16 +24,20 @@ impl Asked {
         for (step, at) in steps.iter().zip(0_u16..) {
             let mut own = records.iter().filter(|record| record.step.0 == at);
             let begun = own.all(|record| record.ending != StepEnding::NotBegun);
-            match step {
-                Step::Preflight(asked) if begun => all.preflights.push(asked.clone()),
-                Step::Preflight(asked) => all.unasked.push(format!(
+            if let Step::Preflight(asked) = step {
+                if begun {
+                    all.preflights.push(asked.clone());
+                    continue;
+                }
+                all.unasked.push(format!(
                     "what {} needs was not asked: the run had ended before; entrain preflight asks it once the agent on the server is upgraded, or what blocks is mended",
                     named(asked.product)
-                )),
-                Step::ReadConnectSettings if !begun => all
-                    .unasked
-                    .push("the settings of Connect Sync were not read: the run had ended before".to_owned()),
-                _ => {}
+                ));
+            } else if !begun && *step == Step::ReadConnectSettings {
+                all.unasked.push(
+                    "the settings of Connect Sync were not read: the run had ended before"
+                        .to_owned(),
+                );
             }
         }
         all
@@ -143,8 +147,11 @@ pub(super) fn would_ask(inputs: Inputs<'_>, target: &TargetId, lane: &str) -> Op
             newest.map(|newest| newest.version),
         )
     };
-    steps.into_iter().find_map(|step| match step {
-        Step::Preflight(asks) => Some(asks),
-        _ => None,
+    steps.into_iter().find_map(|step| {
+        if let Step::Preflight(asks) = step {
+            Some(asks)
+        } else {
+            None
+        }
     })
 }
