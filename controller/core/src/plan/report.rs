@@ -396,21 +396,35 @@ fn times(plan: &Plan, taken: &Taken, out: &mut String) -> std::fmt::Result {
             1 => "1 server".to_owned(),
             many => format!("{many} servers"),
         };
-        match one.brings {
+        let each = if covers.len() > 1 { "each of " } else { "" };
+        // A name that a shell would read as something else is said by the id.
+        let plain = |sign: char| sign.is_ascii_alphanumeric() || "-_.".contains(sign);
+        let named = if tenant.chars().all(plain) {
+            tenant.clone()
+        } else {
+            one.tenant.to_string()
+        };
+        match &one.brings {
             Brings::Token => {
                 tokens = true;
                 writeln!(
                     out,
-                    "  after {due}: one access token of tenant {tenant} for {servers}, over {minutes} min: {} (entrain secret give --count {} --for {minutes})",
+                    "  after {due}: one access token of tenant {tenant} for {servers}, over {minutes} min: {} (entrain secret give --tenant {named} --count {} --for {minutes})",
                     names(&covers),
-                    covers.len()
+                    one.asks
                 )?;
             }
             Brings::Credential => writeln!(
                 out,
-                "  after {due}: the credential of tenant {tenant} for {servers}: {} (entrain secret give --count {})",
+                "  after {due}: the credential of tenant {tenant} for {each}{servers}: {} (entrain secret give --tenant {named} --count {})",
                 names(&covers),
-                covers.len()
+                one.asks
+            )?,
+            Brings::Domain(domain) => writeln!(
+                out,
+                "  after {due}: the credential of a domain administrator of {domain} for {each}{servers}: {} (entrain secret give --domain {domain} --count {})",
+                names(&covers),
+                one.asks
             )?,
             Brings::Person(what) => writeln!(
                 out,
@@ -461,7 +475,10 @@ fn left(plan: &Plan, out: &mut String) -> std::fmt::Result {
         .flat_map(|part| &part.phases)
         .flat_map(|work| &work.steps);
     let left: BTreeSet<(&str, &str)> = steps
-        .filter_map(|step| Some((step.title(), timetable::left_to_people(step)?.1)))
+        .flat_map(|step| {
+            let left = timetable::left_to_people(step).into_iter();
+            left.map(|(_, why)| (step.title(), why))
+        })
         .collect();
     for (what, why) in left {
         writeln!(out, "  {what} is left to people: {why}")?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use protocol::signed::Phase;
-use protocol::step::{RestartBy, SignIn, Step};
+use protocol::step::{DirectoryRights, RestartBy, SignIn, Step};
 use protocol::{DomainName, TargetId, TenantId};
 
 use crate::plan::{Plan, TargetPlan};
@@ -18,12 +18,14 @@ use crate::taken::{Taken, depends_on_the_server};
 pub const TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// What a person must bring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Brings {
     /// An access token, which serves every server that comes to its sign-in in its life.
     Token,
     /// User name and password, which lapse with nothing.
     Credential,
+    /// User name and password of an administrator of that domain, where its topology says that Entrain asks for them.
+    Domain(DomainName),
     /// Themselves, at the server, for that step.
     Person(&'static str),
 }
@@ -41,6 +43,8 @@ pub struct Appointment {
     pub until: Duration,
     /// Which servers it covers, in their order.
     pub covers: Vec<TargetId>,
+    /// How many questions it answers: each step of each server asks anew, and what a step was given is dropped with its run.
+    pub asks: usize,
 }
 
 /// A plan in time.
@@ -217,7 +221,7 @@ impl<'a> Laid<'a> {
                 self.untold.insert(target.clone());
             }
             let to = at + takes.unwrap_or_default();
-            if let Some((brings, _)) = left_to_people(step) {
+            for (brings, _) in left_to_people(step) {
                 self.needs.push(Need {
                     tenant: part.tenant.clone(),
                     brings,
@@ -232,12 +236,12 @@ impl<'a> Laid<'a> {
     }
 }
 
-/// What a person must bring to a step, and why the product leaves it to people (product facts 1.4, 1.5).
-pub(super) fn left_to_people(step: &Step) -> Option<(Brings, &str)> {
-    let visit = |text| Some((Brings::Person(step.title()), text));
-    let sign_in = match step {
-        Step::RegisterProvisioningAgent(register) => register.sign_in,
-        Step::AddDomains(add) => add.sign_in,
+/// What people must bring to a step, one for each question that it asks, and why the product leaves it to people (product facts 1.4, 1.5).
+pub(super) fn left_to_people(step: &Step) -> Vec<(Brings, &str)> {
+    let visit = |text| vec![(Brings::Person(step.title()), text)];
+    let (sign_in, domains) = match step {
+        Step::RegisterProvisioningAgent(register) => (register.sign_in, &register.domains),
+        Step::AddDomains(add) => (add.sign_in, &add.domains),
         Step::GuideProvisioningAgent(guide) => return visit(guide.text.why.as_str()),
         Step::GuideConnect(guide) => return visit(&guide.text.why),
         Step::GuideConnectRemoval(guide) => return visit(&guide.text.why),
@@ -245,7 +249,7 @@ pub(super) fn left_to_people(step: &Step) -> Option<(Brings, &str)> {
         Step::RestartServer(restart) => {
             return match &restart.by {
                 RestartBy::Person(text) => visit(&text.why),
-                RestartBy::Agent => None,
+                RestartBy::Agent => Vec::new(),
             };
         }
         Step::ReportFacts
@@ -267,9 +271,9 @@ pub(super) fn left_to_people(step: &Step) -> Option<(Brings, &str)> {
         | Step::StartProvisioningAgent(_)
         | Step::CheckTransition
         | Step::UndoFixes(_)
-        | Step::AwaitFullSync(_) => return None,
+        | Step::AwaitFullSync(_) => return Vec::new(),
     };
-    Some(match sign_in {
+    let tenant = match sign_in {
         SignIn::Token => (
             Brings::Token,
             "a sign-in of a person stands behind each: no way by certificate or application is documented, and none without one where multi-factor authentication is asked for",
@@ -282,7 +286,18 @@ pub(super) fn left_to_people(step: &Step) -> Option<(Brings, &str)> {
             Brings::Person(step.title()),
             "the vendor documents no other way for this cloud or account",
         ),
-    })
+    };
+    // At the wizard a person types it, and nothing asks for it.
+    let asked = domains
+        .iter()
+        .filter(|domain| sign_in != SignIn::Wizard && domain.rights == DirectoryRights::Ask);
+    let asked = asked.map(|domain| {
+        (
+            Brings::Domain(domain.name.clone()),
+            "directory = \"ask\": the cmdlets take a domain administrator's user name and password",
+        )
+    });
+    std::iter::once(tenant).chain(asked).collect()
 }
 
 /// Puts together what one sign-in covers: a token every server that is through within its life.
@@ -292,16 +307,17 @@ fn appointments(mut needs: Vec<Need>) -> Vec<Appointment> {
     let mut open: BTreeMap<(TenantId, Brings), usize> = BTreeMap::new();
     let mut covered: BTreeSet<(usize, TargetId)> = BTreeSet::new();
     for need in needs {
-        let key = (need.tenant, need.brings);
+        let key = (need.tenant, need.brings.clone());
         let place = open.get(&key).copied();
         let last = place.and_then(|place| all.get_mut(place));
         let fits = |last: &Appointment| match need.brings {
             Brings::Token => need.to <= last.due + TOKEN_LIFE,
-            Brings::Credential => true,
+            Brings::Credential | Brings::Domain(_) => true,
             Brings::Person(_) => false,
         };
         if let Some(last) = last.filter(|last| fits(last)) {
             last.until = last.until.max(need.to);
+            last.asks += 1;
             if place.is_some_and(|place| covered.insert((place, need.target.clone()))) {
                 last.covers.push(need.target);
             }
@@ -316,6 +332,7 @@ fn appointments(mut needs: Vec<Need>) -> Vec<Appointment> {
             due: need.from,
             until: need.to,
             covers: vec![need.target],
+            asks: 1,
         });
     }
     all

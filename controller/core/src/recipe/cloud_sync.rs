@@ -796,7 +796,13 @@ fn bring(
     }];
     for domain in served {
         people.push(match domain.rights {
-            DirectoryRights::Ask => format!("a domain administrator of {}, once", domain.name),
+            DirectoryRights::Ask if sign_in == SignIn::Wizard => {
+                format!("a domain administrator of {}, at the server", domain.name)
+            }
+            DirectoryRights::Ask => format!(
+                "user name and password of a domain administrator of {}, which each server asks for anew",
+                domain.name
+            ),
             DirectoryRights::Handover if sign_in == SignIn::Wizard => {
                 handed_over(&domain.name, wizard, gmsa)
             }

@@ -13,14 +13,14 @@ use std::path::Path;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::plan::{
-    Afterwards, Inputs, Plan, Purpose, eligibility, failover, plan, render, swing, switch,
+    Afterwards, Inputs, Kind, Plan, Purpose, eligibility, failover, plan, render, swing, switch,
     transition, undo,
 };
-use controller_core::policy::Policy;
+use controller_core::policy::{self, Policy};
 use controller_core::topology::{Topology, check, parse};
 use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::options::ServiceOptions;
-use protocol::step::{Fix, RestartBy, Step};
+use protocol::step::{Cloud, ConnectWork, DirectoryRights, Fix, RestartBy, SignIn, Step};
 use protocol::task::TaskText;
 use protocol::{Digest, Fingerprint, TargetId, Timestamp, Version};
 
@@ -53,6 +53,8 @@ enum Has {
 #[derive(Clone, Copy)]
 enum Ask {
     Plan(Purpose),
+    /// The same, under this policy.
+    Under(Purpose, &'static str),
     Swap(&'static str),
     Failover(&'static str, &'static str),
     Swing(&'static str, Afterwards),
@@ -70,6 +72,10 @@ pub(crate) struct Case {
 
 const INSTALL: Ask = Ask::Plan(Purpose::Install);
 
+/// A site whose servers may be changed in a window, in which the agent may restart them.
+const WINDOW: &str =
+    "[site.ams]\nwindow = { days = [\"Sat\", \"Sun\"], from = \"22:00\", to = \"04:00\" }\n";
+
 pub(crate) const CASES: &[Case] = &[
     Case {
         title: "Cloud sync: install, signed in by a token; the domain's administrator does the directory's part",
@@ -80,6 +86,18 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         title: "Cloud sync: install, signed in by a credential; the domain's administrator gives one, once",
         topology: "sign_in = \"credential\"\n[domain.\"a.test\"]\ndirectory = \"ask\"\npermissions = [\"basic-read\", \"password-hash-sync\"]\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\ngmsa = \"svcEntraSync$\"\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: install on two servers, whose account the product makes; the domain's administrator gives a credential to each",
+        topology: "[domain.\"a.test\"]\ndirectory = \"ask\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: install where prerequisites may be set",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nmay_fix = [\"tls12\", \"vaultsvc\"]\n",
         servers: &[("s1", Has::Nothing)],
         ask: INSTALL,
     },
@@ -124,6 +142,15 @@ pub(crate) const CASES: &[Case] = &[
             ("s2", Has::Agent(OLD_AGENT, true)),
         ],
         ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: upgrade in place at a site whose rule for restarts is its window",
+        topology: "[site.ams]\nzone = \"Europe/Amsterdam\"\nreboot = \"window\"\n[agents.a]\nsite = \"ams\"\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(OLD_AGENT, true)),
+            ("s2", Has::Agent(OLD_AGENT, true)),
+        ],
+        ask: Ask::Under(Purpose::Install, WINDOW),
     },
     Case {
         title: "Cloud sync: options of the service change",
@@ -508,6 +535,16 @@ impl Case {
         (topology, errors)
     }
 
+    /// The policy that it is planned under.
+    fn policy(&self) -> Policy {
+        let Ask::Under(_, text) = self.ask else {
+            return Policy::default();
+        };
+        let (policy, findings) = policy::parse(&common::document(text.to_owned()));
+        assert!(findings.is_empty(), "{}: {findings:?}", self.title);
+        policy
+    }
+
     pub(crate) fn plan(&self) -> Plan {
         let (topology, errors) = self.topology();
         assert!(errors.is_empty(), "{}: {errors:?}", self.title);
@@ -527,7 +564,7 @@ impl Case {
             known.insert(target, entry);
         }
         let purpose = match self.ask {
-            Ask::Plan(purpose) => purpose,
+            Ask::Plan(purpose) | Ask::Under(purpose, _) => purpose,
             Ask::Swap(_)
             | Ask::Failover(..)
             | Ask::Eligible
@@ -536,7 +573,7 @@ impl Case {
             Ask::Swing(..) => Purpose::Install,
         };
         let artifacts = common::artifacts();
-        let policy = Policy::default();
+        let policy = self.policy();
         let roster = common::roster(known.keys(), "0.1.0");
         let inputs = Inputs {
             topology: &topology,
@@ -550,7 +587,7 @@ impl Case {
             only: &std::collections::BTreeSet::new(),
         };
         match self.ask {
-            Ask::Plan(_) => plan(inputs),
+            Ask::Plan(_) | Ask::Under(..) => plan(inputs),
             Ask::Swap(to) => switch(inputs, &to.parse().unwrap()).unwrap(),
             Ask::Swing(to, then) => swing(inputs, &to.parse().unwrap(), then).unwrap(),
             Ask::Failover(to, off) => {
@@ -654,27 +691,29 @@ impl Has {
     }
 }
 
+/// The texts for people of a step that shows some by itself.
+pub(crate) fn texts(step: &Step) -> Vec<&TaskText> {
+    match step {
+        Step::GuideProvisioningAgent(guide) => vec![&guide.text],
+        Step::AddDomains(add) => vec![&add.wizard],
+        Step::GuideConnect(guide) => vec![&guide.text],
+        Step::RestartServer(restart) => match &restart.by {
+            RestartBy::Person(text) => vec![text],
+            RestartBy::Agent => Vec::new(),
+        },
+        Step::GuideConnectRemoval(guide) => vec![&guide.pass_through, &guide.text],
+        Step::AwaitFullSync(step) => vec![&step.text],
+        Step::GuideTransition(guide) => vec![&guide.doubts, &guide.text, &guide.afterwards],
+        _ => Vec::new(),
+    }
+}
+
 /// Every text for people, each once, with the servers that it is for.
 fn tasks(plan: &Plan) -> Vec<(TaskText, Vec<String>)> {
     let mut tasks: Vec<(TaskText, Vec<String>)> = Vec::new();
     for (target, part) in &plan.targets {
         for step in part.phases.iter().flat_map(|phase| &phase.steps) {
-            let texts = match step {
-                Step::GuideProvisioningAgent(guide) => vec![&guide.text],
-                Step::AddDomains(add) => vec![&add.wizard],
-                Step::GuideConnect(guide) => vec![&guide.text],
-                Step::RestartServer(restart) => match &restart.by {
-                    RestartBy::Person(text) => vec![text],
-                    RestartBy::Agent => Vec::new(),
-                },
-                Step::GuideConnectRemoval(guide) => vec![&guide.pass_through, &guide.text],
-                Step::AwaitFullSync(step) => vec![&step.text],
-                Step::GuideTransition(guide) => {
-                    vec![&guide.doubts, &guide.text, &guide.afterwards]
-                }
-                _ => Vec::new(),
-            };
-            for text in texts {
+            for text in texts(step) {
                 match tasks.iter_mut().find(|(known, _)| known == text) {
                     Some((_, servers)) if servers.contains(&target.to_string()) => {}
                     Some((_, servers)) => servers.push(target.to_string()),
@@ -689,6 +728,9 @@ fn tasks(plan: &Plan) -> Vec<(TaskText, Vec<String>)> {
 fn write_case(out: &mut String, case: &Case) -> std::fmt::Result {
     writeln!(out, "\n## {}\n", case.title)?;
     writeln!(out, "```toml\n{}```\n", case.topology)?;
+    if let Ask::Under(_, policy) = case.ask {
+        writeln!(out, "Under this policy:\n\n```toml\n{policy}```\n")?;
+    }
     let servers: BTreeMap<&str, String> = case
         .servers
         .iter()
@@ -861,4 +903,100 @@ fn every_kind_of_step_is_planned_in_some_case() {
     }
     let all: BTreeSet<&str> = Step::KINDS.into_iter().collect();
     assert_eq!(planned, all);
+}
+
+/// The names of all variants, as whoever reads one by another name is told: no list that somebody would have to keep.
+fn variants<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
+    let unknown = serde_json::from_str::<T>("\"none\"").err().unwrap();
+    let said = unknown.to_string();
+    // The first one named is what was read.
+    let names = said.split('`').skip(1).step_by(2).skip(1);
+    names.map(ToOwned::to_owned).collect()
+}
+
+/// A variant's name, without what it holds.
+fn name<T: serde::Serialize>(one: &T) -> String {
+    match serde_json::to_value(one).unwrap() {
+        serde_json::Value::String(name) => name,
+        serde_json::Value::Object(held) => held.keys().next().unwrap().clone(),
+        other => panic!("{other} has no name"),
+    }
+}
+
+/// What a step is in beside its kind: each value of these changes what is done, and not which step it is.
+fn arrangements(step: &Step) -> BTreeSet<(&'static str, String)> {
+    let mut found = BTreeSet::new();
+    let domains = match step {
+        Step::Preflight(preflight) => {
+            let fixes = preflight.may_fix.iter();
+            found.extend(fixes.map(|fix| ("may set", name(fix))));
+            found.insert(("cloud", name(&preflight.cloud)));
+            &preflight.domains
+        }
+        Step::GuideConnect(guide) => {
+            found.insert(("Connect's work", name(&guide.work)));
+            return found;
+        }
+        Step::RestartServer(restart) => {
+            found.insert(("restarts", name(&restart.by)));
+            return found;
+        }
+        Step::RegisterProvisioningAgent(register) => {
+            let own = |domain: &&protocol::step::ServedDomain| domain.name == register.home_domain;
+            let home = register.domains.iter().find(own);
+            let asks = home.is_some_and(|home| home.rights == DirectoryRights::Ask);
+            // The product makes its account where a credential of the account's own domain comes (`creates_gmsa` of the agent).
+            let account = match (&register.gmsa, asks) {
+                (Some(_), _) => "named",
+                (None, true) => "made by the product",
+                (None, false) => "made beforehand",
+            };
+            found.insert(("account", account.to_owned()));
+            found.insert(("sign-in", name(&register.sign_in)));
+            &register.domains
+        }
+        Step::AddDomains(add) => {
+            found.insert(("sign-in", name(&add.sign_in)));
+            &add.domains
+        }
+        _ => return found,
+    };
+    found.extend(
+        domains
+            .iter()
+            .map(|domain| ("rights", name(&domain.rights))),
+    );
+    found
+}
+
+/// Each arrangement stands in some case, as each kind of step does: a variant that comes to one of these must be met, and so comes to the page,
+/// to every fault and to the kills.
+#[test]
+fn every_arrangement_of_a_step_is_planned_in_some_case() {
+    let mut planned = BTreeSet::new();
+    for case in CASES {
+        let plan = case.plan();
+        planned.insert(("plan", name(&plan.kind)));
+        let steps = plan.targets.values().flat_map(|part| &part.phases);
+        planned.extend(steps.flat_map(|phase| phase.steps.iter().flat_map(arrangements)));
+    }
+    let accounts = ["named", "made by the product", "made beforehand"];
+    let all = [
+        ("plan", variants::<Kind>()),
+        ("may set", variants::<Fix>()),
+        ("cloud", variants::<Cloud>()),
+        ("Connect's work", variants::<ConnectWork>()),
+        ("restarts", variants::<RestartBy>()),
+        ("account", accounts.map(ToOwned::to_owned).into()),
+        ("sign-in", variants::<SignIn>()),
+        ("rights", variants::<DirectoryRights>()),
+    ];
+    let wanted: BTreeSet<(&str, String)> = all
+        .into_iter()
+        .flat_map(|(of, names)| {
+            assert!(names.len() >= 2, "{of}: {names:?}");
+            names.into_iter().map(move |name| (of, name))
+        })
+        .collect();
+    assert_eq!(planned, wanted);
 }

@@ -179,7 +179,7 @@ how long it takes
   all of it: about 25 min, where nobody is waited for and no site's window
 
 when people are needed, counted from apply
-  after 9 min: one access token of tenant main for 1 server, over 5 min: s1.a.test (entrain secret give --count 1 --for 5)
+  after 9 min: one access token of tenant main for 1 server, over 5 min: s1.a.test (entrain secret give --tenant main --count 1 --for 5)
   a token is planned with for 60 min; such tokens are good for 60 to 90 as a rule, which is not the vendor's word on this one: entrain secret give refuses one that lapses before its appointment is over
   register provisioning agent is left to people: a sign-in of a person stands behind each: no way by certificate or application is documented, and none without one where multi-factor authentication is asked for
 

@@ -255,8 +255,9 @@ fn one_token_covers_as_many_servers_as_are_through_in_its_life() {
     assert!(
         said.contains(&format!(
             "one access token of tenant main for {first} servers"
-        )) && said.contains(&format!("(entrain secret give --count {first} --for "))
-            && said.contains("which is not the vendor's word"),
+        )) && said.contains(&format!(
+            "(entrain secret give --tenant main --count {first} --for "
+        )) && said.contains("which is not the vendor's word"),
         "{said}"
     );
 }

@@ -96,11 +96,13 @@ fn expected(fault: Fault) -> Expected {
     const LATE: &str = "one server alone waits for nobody's change: preflight.rs";
     match fault {
         // The server, before anything is touched.
-        Fault::VaultDisabled => meets([(agent, "PF14!")]),
+        // Where it may be set, it is, and what comes later finds it so.
+        Fault::VaultDisabled => meets([(fixes_first, "words"), (fixes, ""), (agent, "PF14!")]),
         Fault::RebootPending => meets([
             (restarts, "PF19"),
             (any, "PF19!"),
             (remove_at_once, "PF19!"),
+            (|place| by_agent(place) && first_restart(place), "words"),
             (first_restart, "seen"),
         ])
         .and_facts(),
@@ -122,8 +124,13 @@ fn expected(fault: Fault) -> Expected {
         Fault::ModuleRefused => refuses("KE19", Some(support)),
         // So they say of cmdlets that are not found; those that collect logs are another product's.
         Fault::CmdletsNotFound => refuses("KC08", None),
-        Fault::TlsOff => meets([(agent, "PF15! PF17!"), (connect, "PF17 PF18")]),
-        Fault::TlsServerOff => meets([(agent, "PF16")]),
+        // Set where it may be: Windows reads it when it starts, and the site's rule restarts nothing there.
+        Fault::TlsOff => meets([
+            (fixes, "PF19!: set to 1 (was 0)"),
+            (agent, "PF15! PF17!"),
+            (connect, "PF17 PF18"),
+        ]),
+        Fault::TlsServerOff => meets([(fixes, "PF16 PF19!: set to 1 (was 0)"), (agent, "PF16")]),
         Fault::CryptoX86Off => meets([(connect, "PF18")]),
         Fault::InstallerRunning => meets([(any, "PF20!"), (remove, "PF20!")]),
         Fault::LogonRightByPolicy => meets([(agent, "PF34!")]),
@@ -260,7 +267,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::FirstControllerSilent => meets([
             (prefers, "PF23!"),
             (any, "words"),
-            (register_by_credential, "words"),
+            (register_with_domain, "words"),
             (verify_rights, "words"),
             (removed, "words"),
             (take_off, "words"),
@@ -293,10 +300,15 @@ fn expected(fault: Fault) -> Expected {
             (|place| named(place) && makes(place), "PF49? PF51!"),
             (named, "PF51!"),
             (makes, "PF49?"),
+            (makes_account, "KE10: Key does not exist"),
         ]),
-        Fault::GmsaNotAllowed => meets([(named, "PF51!")]),
+        Fault::GmsaNotAllowed => meets([
+            (named, "PF51!"),
+            (makes_account, "fails: may not retrieve the password"),
+        ]),
         Fault::GmsaWithoutServer => meets([
             (named, "PF50!"),
+            (makes_account, "words"),
             (removed, "-RM07"),
             (discover, "words"),
             (moves, "words"),
@@ -329,7 +341,11 @@ fn expected(fault: Fault) -> Expected {
         Fault::SetsMissing => meets([(verify_sets, "PV18")]),
         Fault::DottedNetbios => meets([(connect, "PF55!")]),
         // Its own members are resolved, and that of another domain is said.
-        Fault::ReadersByGroup => meets([(discover, "words"), (moves, "words")]),
+        Fault::ReadersByGroup => meets([
+            (makes_account, "words"),
+            (discover, "words"),
+            (moves, "words"),
+        ]),
         // A domain of the forest is a suffix of it as well.
         Fault::ChildNetbiosDotted => meets([(connect, "PF55!"), (counts_agent, "words")]),
         Fault::ChildBlocked => meets([(connect, "PF24!"), (counts_agent, "words")]),
@@ -361,10 +377,14 @@ fn expected(fault: Fault) -> Expected {
             ),
             (there, "PF46? PF48? PF50? PF52? PF54? PF59?"),
             (named, "PF46? PF48? PF50? PF52? PF59?"),
+            (
+                |place| counts(place) && makes(place),
+                "PF46? PF48? PF49? PF57? PF58? PF59?",
+            ),
             (makes, "PF46? PF48? PF49? PF59?"),
             (counts, "PF46? PF55? PF57? PF58? PF59?"),
             (connect, "PF46? PF55? PF59?"),
-            (register_by_credential, "PF53?"),
+            (register_with_domain, "PF53?"),
             (verify_rights, "PV18?"),
             (removed, "RM07?"),
             (take_off, "UN03?"),
@@ -390,6 +410,10 @@ fn expected(fault: Fault) -> Expected {
         Fault::SetupWantsRestart => meets([
             (install, "words"),
             (remove, "words"),
+            (
+                |place| by_agent(place) && restart_after_setup(place),
+                "words",
+            ),
             (restart_after_setup, "seen"),
             (restart_after_removal, "seen"),
             (after_setup, "PF19!"),
@@ -412,10 +436,10 @@ fn expected(fault: Fault) -> Expected {
             meets([(handed_over, "asks: the module demands a credential")])
         }
         Fault::CredentialExpired | Fault::CredentialEnds | Fault::CredentialOfNobody => {
-            meets([(register_by_credential, "PF53!")])
+            meets([(register_with_domain, "PF53!")])
         }
         // It is shown to nobody without TLS, and the cmdlets take it by another way.
-        Fault::LdapsBlocked => meets([(register_by_credential, "PF53?")]),
+        Fault::LdapsBlocked => meets([(register_with_domain, "PF53?")]),
         Fault::PermissionsRefused => meets([(
             register_by_credential,
             "fails: Set-AADCloudSyncPermissions failed: Access is denied.",
@@ -907,7 +931,6 @@ fn without_fault(id: &str) -> Option<&'static str> {
     Some(match id {
         "KE05" => "PF14 stops the server before a setup could say it: preflight.rs",
         "KE09" => "PF12 stops the server before a cmdlet could say it: preflight.rs",
-        "KE10" => "PF49 and PF51 stop the server before a cmdlet could say it: preflight.rs",
         "KE20" => "PF09 stops the server before a setup could say it: preflight.rs",
         "KE21" => "a condition of the setup that no probe and no source knows: known.rs",
         "KE13" | "KE17" => {

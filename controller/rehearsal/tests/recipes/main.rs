@@ -13,6 +13,7 @@
 )]
 mod common;
 mod faults;
+mod given;
 #[path = "../../../core/tests/core/recipes.rs"]
 mod recipes;
 

@@ -3,7 +3,8 @@
 use protocol::TargetId;
 use protocol::facts::{Facts, ServiceState};
 use protocol::step::{
-    ConnectWork, DirectoryRights, OwnRights, Permission, Preflight, Product, SignIn, Step,
+    ConnectWork, DirectoryRights, OwnRights, Permission, Preflight, Product,
+    RegisterProvisioningAgent, RestartBy, SignIn, Step,
 };
 
 /// A step in its place.
@@ -199,6 +200,20 @@ pub(super) fn remove_at_once(place: &Place<'_>) -> bool {
     remove(place) && !place.follows(|step| matches!(step, Step::RestartServer(_)))
 }
 
+/// The rule of the server's site has the agent restart Windows.
+pub(super) fn by_agent(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::RestartServer(restart) if restart.by == RestartBy::Agent)
+}
+
+/// Prerequisites may be set.
+pub(super) fn fixes(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| !one.may_fix.is_empty())
+}
+
+pub(super) fn fixes_first(place: &Place<'_>) -> bool {
+    fixes(place) && !place.follows(|step| matches!(step, Step::Preflight(_)))
+}
+
 pub(super) fn first_restart(place: &Place<'_>) -> bool {
     restart(place) && !place.follows(|step| matches!(step, Step::RestartServer(_)))
 }
@@ -218,6 +233,22 @@ pub(super) fn register(place: &Place<'_>) -> bool {
 
 pub(super) fn register_by_credential(place: &Place<'_>) -> bool {
     matches!(place.step, Step::RegisterProvisioningAgent(register) if register.sign_in == SignIn::Credential)
+}
+
+/// A domain's administrator gives a credential at the registration, however the tenant is signed in to.
+pub(super) fn register_with_domain(place: &Place<'_>) -> bool {
+    let asks = |register: &RegisterProvisioningAgent| {
+        let mut domains = register.domains.iter();
+        domains.any(|domain| domain.rights == DirectoryRights::Ask)
+    };
+    matches!(place.step, Step::RegisterProvisioningAgent(register) if asks(register))
+}
+
+/// The product makes its account with that credential, since none is named.
+pub(super) fn makes_account(place: &Place<'_>) -> bool {
+    let unnamed =
+        matches!(place.step, Step::RegisterProvisioningAgent(register) if register.gmsa.is_none());
+    unnamed && register_with_domain(place)
 }
 
 /// Whoever signs in by a token, at a registration or for a new domain.
