@@ -5,46 +5,46 @@ use std::fmt;
 
 use crate::overrides::Rule;
 
-/// A guard rail: it holds in the planner and again at each action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rail {
+/// The rails and the list of them, from one list: one that is added cannot be left out.
+macro_rules! rails {
+    ($($(#[doc = $doc:literal])+ $name:ident;)+) => {
+        /// A guard rail: it holds in the planner and again at each action.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Rail {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Rail {
+            /// All of them.
+            pub const ALL: [Self; [$(Self::$name),+].len()] = [$(Self::$name),+];
+        }
+    };
+}
+
+rails! {
     /// One active Connect server for a tenant.
-    G1,
+    G1;
     /// Enough agents keep serving each domain.
-    G2,
+    G2;
     /// Changes of one gMSA object follow each other.
-    G3,
+    G3;
     /// What a staging server must be before it becomes active.
-    G4,
+    G4;
     /// One run for a target, and numbers that only grow.
-    G5,
+    G5;
     /// No older version, and none that was taken back.
-    G6,
+    G6;
     /// A domain in both tools has disjoint scopes.
-    G7,
+    G7;
     /// Nothing starts where a finding blocks.
-    G8,
+    G8;
     /// A host belongs to one tenant.
-    G9,
+    G9;
     /// What cannot be undone is accepted first.
-    G10,
+    G10;
 }
 
 impl Rail {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::G1,
-        Self::G2,
-        Self::G3,
-        Self::G4,
-        Self::G5,
-        Self::G6,
-        Self::G7,
-        Self::G8,
-        Self::G9,
-        Self::G10,
-    ];
-
     /// As it is named wherever it holds something.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

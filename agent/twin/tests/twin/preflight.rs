@@ -562,6 +562,55 @@ fn what_is_not_told_of_policies_is_said_of_what_fails_alone() {
     }
 }
 
+/// Probes that fail in a test of their own: the file beside this one, the test in it, and what of the file names the probe.
+const ELSEWHERE: [(&str, &str, &str); 7] = [
+    ("PF22", "preflight.rs", STORIES),
+    ("PF40", "preflight.rs", STORIES),
+    ("PF41", "preflight.rs", STORIES),
+    ("PF53", "preflight.rs", STORIES),
+    ("PF54", "preflight.rs", STORIES),
+    // An installed agent alone is asked: its table is that of what stands behind the work.
+    (
+        "MO01",
+        "probed.rs",
+        "every_probe_behind_the_work_passes_on_one_model_and_fails_on_another",
+    ),
+    (
+        "MO02",
+        "probed.rs",
+        "every_probe_behind_the_work_passes_on_one_model_and_fails_on_another",
+    ),
+];
+
+const STORIES: &str = "the_probes_with_stories_of_their_own_pass_and_fail_too";
+
+/// Whether a probe has such a story: the test is there, and what stands in it names the probe.
+fn elsewhere(id: &str) -> bool {
+    let Some((_, file, name)) = ELSEWHERE.iter().find(|(one, ..)| *one == id) else {
+        return false;
+    };
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/twin")
+        .join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let at = text.find(&format!("fn {name}("));
+    let (before, from) = text.split_at(at.unwrap_or_else(|| panic!("no test {name} in {file}")));
+    assert!(
+        before.trim_end().ends_with("#[test]"),
+        "{name} in {file} is no test"
+    );
+    // In this file it is the test's own lines that name it, since the table above does so anyhow.
+    let own = match file {
+        &"preflight.rs" => from.split("\n}\n").next().unwrap_or_default(),
+        _ => text.as_str(),
+    };
+    assert!(
+        own.contains(&format!("\"{id}\"")),
+        "{name} in {file} does not name {id}"
+    );
+    true
+}
+
 #[test]
 fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
     let mut asked = BTreeSet::new();
@@ -572,13 +621,9 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
     // A credential is tried when it was given (`options.rs`), and a module is asked where it is (`module.rs`).
     asked.extend(["PF33", "PF53", "PF54", "MO01", "MO02"].map(ToOwned::to_owned));
     let faulted: BTreeSet<String> = TABLE.iter().map(|(_, id, _)| (*id).to_owned()).collect();
-    // These have stories of their own, below.
-    let told: BTreeSet<String> = ["PF22", "PF40", "PF41", "PF53", "PF54", "MO01", "MO02"]
-        .map(ToOwned::to_owned)
-        .into();
     let missing: Vec<_> = asked
         .difference(&faulted)
-        .filter(|id| !told.contains(*id))
+        .filter(|id| !elsewhere(id))
         .collect();
     assert!(missing.is_empty(), "{missing:?} fail nowhere");
     let known: BTreeSet<String> = catalogue::ALL.iter().map(|one| one.id.to_owned()).collect();
@@ -594,6 +639,16 @@ fn every_probe_of_the_catalogue_that_a_preflight_asks_has_a_fault() {
         never.is_empty(),
         "{never:?} stand in the catalogue and are asked nowhere"
     );
+}
+
+/// The list of faults is what every test goes by: one that is not in it would be run nowhere.
+#[test]
+fn the_list_of_faults_has_each_of_them_once() {
+    let unknown = serde_json::from_str::<Fault>("\"none\"").unwrap_err();
+    // The first one named is what was read.
+    let all = unknown.to_string().matches('`').count() / 2 - 1;
+    let listed: BTreeSet<Fault> = Fault::ALL.into_iter().collect();
+    assert_eq!((Fault::ALL.len(), listed.len()), (all, all));
 }
 
 #[test]

@@ -108,7 +108,10 @@ fn planned(of: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = beside
         .flat_map(|(_, title)| steps_of(title, None))
         .collect();
-    if of != "C" {
+    let paths = PATHS.iter().filter(|(id, ..)| id.starts_with(of));
+    steps.extend(paths.flat_map(|(_, title, servers)| steps_of(title, Some(servers))));
+    // The rows of custom settings and of changes stand for recipes of the page alone.
+    if !["C", "X"].contains(&of) {
         steps.extend(planned_here(of));
     }
     assert!(!steps.is_empty(), "{of} has no steps");
@@ -175,7 +178,8 @@ fn planned_here(of: &str) -> Vec<Step> {
         "U" | "S" => "s1.c.test",
         "R" => "s1.d.test",
         "T" => "s1.e.test",
-        _ => "s1.b.test",
+        "E" => "s1.b.test",
+        _ => panic!("{of} has no server here"),
     };
     let part = &plan.targets[&server.parse().unwrap()];
     let steps = part.phases.iter().flat_map(|phase| phase.steps.clone());
@@ -187,12 +191,13 @@ fn planned_here(of: &str) -> Vec<Step> {
 /// Titles of the pages that the recipes show, by the prefix of the article's rows that they stand for.
 fn pages(of: &str) -> BTreeSet<String> {
     let steps = planned(of);
-    let texts = steps.iter().filter_map(|step| match step {
-        Step::GuideProvisioningAgent(guide) => Some(&guide.text),
-        Step::GuideConnect(guide) => Some(&guide.text),
-        Step::GuideConnectRemoval(guide) => Some(&guide.text),
-        Step::GuideTransition(guide) => Some(&guide.text),
-        _ => None,
+    let texts = steps.iter().flat_map(|step| {
+        let mut texts = recipes::texts(step);
+        // Shown in place of the cmdlets, where a server's logging would record a secret.
+        if let Step::RegisterProvisioningAgent(register) = step {
+            texts.push(&register.wizard);
+        }
+        texts
     });
     let titles = texts.flat_map(|text| text.pages.iter().map(|page| page.title.clone()));
     let mut titles: BTreeSet<String> = titles.collect();
@@ -247,6 +252,33 @@ fn each_step_note_link_and_upgrade_path_has_one_row() {
     let mut there: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
     there.sort();
     assert_eq!(there, wanted);
+}
+
+/// How many links the article has at each of its steps, counted in it by whoever read it: a link that is dropped from the list leaves one short.
+const LINKS: &[(&str, usize)] = &[
+    // The step itself has none: the part that the article includes there has these two.
+    ("A1", 2),
+    ("A6n", 1),
+    ("A-link", 1),
+    ("E7", 3),
+    ("E-link", 1),
+    ("C", 1),
+];
+
+#[test]
+fn each_step_of_the_article_that_has_links_has_as_many() {
+    for (id, _) in rows() {
+        let wanted = LINKS.iter().find(|(step, _)| *step == id);
+        let wanted = wanted.map_or(0, |(_, count)| *count);
+        let there = links::ALL.iter().filter(|link| link.step == id);
+        assert_eq!(there.count(), wanted, "{id}");
+    }
+    let all: usize = LINKS.iter().map(|(_, count)| count).sum();
+    assert_eq!(
+        links::ALL.len(),
+        all,
+        "each stands at a step that has a row"
+    );
 }
 
 /// A link stands where the article has it, and nowhere else: in the row of its step.
@@ -344,18 +376,34 @@ fn what_a_row_says_of_a_page_is_what_the_page_says() {
     }
 }
 
+/// Rows that name no pages of their own, and go by those of others, in these words.
+const GOES_BY: &[(&str, &str, &str)] = &[
+    ("U", "C", "those of C or U3"),
+    ("U", "S1", "those of S1"),
+    ("U", "R4", "or of R4"),
+    ("X", "A", "the pages of A8 to A17"),
+];
+
 /// A page that comes to be shown has to stand in some row of its recipe.
 #[test]
 fn each_page_that_a_recipe_shows_is_named_by_some_row() {
     let rows = rows();
-    for of in ["A", "E", "C", "U", "S", "T", "R"] {
-        let own = rows.iter().filter(|(id, _)| id.starts_with(of));
-        let named: BTreeSet<&str> = own.flat_map(|(_, row)| quoted(row)).collect();
+    let mut missing = Vec::new();
+    for of in ["A", "E", "C", "U", "S", "T", "R", "X"] {
+        let own = || rows.iter().filter(|(id, _)| id.starts_with(of));
+        let mut named: BTreeSet<&str> = own().flat_map(|(_, row)| quoted(row)).collect();
+        for (_, other, words) in GOES_BY.iter().filter(|(from, ..)| *from == of) {
+            assert!(own().any(|(_, row)| row.contains(words)), "{of}: {words}");
+            let others = rows.iter().filter(|(id, _)| id.starts_with(other));
+            named.extend(others.flat_map(|(_, row)| quoted(row)));
+        }
         let pages = pages(of);
-        let missing = pages.iter().filter(|title| !named.contains(title.as_str()));
-        let missing: Vec<&String> = missing.collect();
-        assert!(missing.is_empty(), "no row of {of} has {missing:?}");
+        let unnamed = pages
+            .into_iter()
+            .filter(|title| !named.contains(title.as_str()));
+        missing.extend(unnamed.map(|title| (of, title)));
     }
+    assert!(missing.is_empty(), "no row has {missing:?}");
 }
 
 /// Rows of upgrades, switches, removals and changes: the recipe of the page that each stands for, and the servers whose steps it names.
@@ -539,12 +587,7 @@ fn a_path_says_nobody_where_no_step_of_it_needs_a_person_and_names_the_pages_of_
             "{id} needs nobody: {}",
             cells[4]
         );
-        let wizard = steps.iter().any(|step| {
-            matches!(
-                step,
-                Step::GuideConnect(_) | Step::GuideConnectRemoval(_) | Step::GuideTransition(_)
-            )
-        });
+        let wizard = steps.iter().any(|step| !recipes::texts(step).is_empty());
         let pages = cells[4].contains("page") || cells[4] == "as U3";
         assert_eq!(wizard, pages, "{id}: {}", cells[4]);
     }
@@ -658,4 +701,265 @@ fn the_pace_of_a_watch_is_the_agents_own() {
         }
     }
     assert!(told >= 4, "only {told}");
+}
+
+/// Recipes that no row stands for by name, with the row whose steps they do by other arguments; and why they have no row of their own.
+const AS: &[(&str, &str, &str)] = &[
+    (
+        "Cloud sync: install on two servers, whose account the product makes; the domain's administrator gives a credential to each",
+        "A11",
+        "the account that the product makes",
+    ),
+    (
+        "Cloud sync: install where prerequisites may be set",
+        "A6",
+        "its preflight sets what it would block for",
+    ),
+    (
+        "Cloud sync: install behind a proxy, with options of the service",
+        "A6",
+        "with the options of X1",
+    ),
+    (
+        "Cloud sync: install in the US Government cloud, by a person at the wizard",
+        "A6n",
+        "another cloud",
+    ),
+    (
+        "Cloud sync: install in the cloud in China, by a person at the wizard",
+        "A6n",
+        "another cloud",
+    ),
+    (
+        "Cloud sync: install where a domain's controllers are preferred, by a person at the wizard",
+        "A12",
+        "the preferred controllers of a domain",
+    ),
+    (
+        "Cloud sync: a domain is added at the wizard",
+        "X2",
+        "the wizard in place of the cmdlets",
+    ),
+    (
+        "Cloud sync: a domain is taken from agents that stay",
+        "X2",
+        "another domain comes in the place of one (R3)",
+    ),
+    (
+        "Connect: install in the US Government cloud, where custom settings alone go",
+        "C",
+        "another cloud",
+    ),
+    (
+        "Connect: install in the cloud in China, with custom settings",
+        "C",
+        "another cloud",
+    ),
+    (
+        "Connect: install with custom settings whose cycle a person starts",
+        "C",
+        "a choice of the wizard",
+    ),
+    (
+        "Connect: a staging server beside an active one, whose cycle goes on",
+        "C",
+        "a choice of the wizard",
+    ),
+    (
+        "Connect: install behind a proxy that demands a sign-in",
+        "C",
+        "what is asked before",
+    ),
+    (
+        "Connect: a staging server by an import, each with a database of its own",
+        "C",
+        "a choice of the wizard",
+    ),
+    (
+        "Connect: a staging server takes over the database of one that has no Connect any more, signed in by Microsoft's own window",
+        "C",
+        "a choice of the wizard",
+    ),
+    (
+        "Both on one server: verify what is there",
+        "U2",
+        "two rows on one server",
+    ),
+    (
+        "Both on one server: Connect is upgraded where its agent needs nothing",
+        "U3",
+        "two rows on one server",
+    ),
+    (
+        "Both on one server: one product is changed at a time",
+        "U1",
+        "two rows on one server",
+    ),
+    (
+        "Cloud sync: a server is retired at a site whose rule for restarts is to ask",
+        "R1",
+        "X3 goes before and behind it",
+    ),
+    (
+        "Cloud sync: upgrade in place at a site whose rule for restarts is its window",
+        "X3",
+        "the other rule of a site",
+    ),
+    (
+        "Connect: a fenced server is retired",
+        "R4",
+        "it was fenced before",
+    ),
+    (
+        "Connect: a tenant's last server is retired",
+        "R4",
+        "it is the tenant's last",
+    ),
+    (
+        "Connect: a tenant's last server is retired, and is fenced",
+        "R4",
+        "it is the tenant's last",
+    ),
+];
+
+/// Recipes in which no step of the article and no change of a product is done, and why each is there.
+const WITHOUT: &[(&str, &str)] = &[
+    (
+        "Cloud sync: an agent that somebody else registered",
+        "nothing is changed: what is there is verified, and the plan says why",
+    ),
+    (
+        "Cloud sync: agents whose services were stopped, disabled, or given another account",
+        "a service that somebody stopped is started again: no step of an installation",
+    ),
+    (
+        "Connect: an engine that somebody stopped is left to a person",
+        "nothing is changed: what is there is verified, and the plan says why",
+    ),
+    (
+        "Connect: a database is not taken over while Connect is on the server whose it is",
+        "it waits, and the other servers are verified or taken off (R4)",
+    ),
+    (
+        "Connect: the active server is retired, and is not touched while it is active",
+        "it waits for a swap (S1)",
+    ),
+    (
+        "Both: are the servers ready?",
+        "nothing is changed: the preflight of each is asked alone",
+    ),
+    (
+        "Both: which servers are there?",
+        "nothing is changed: a directory is asked",
+    ),
+    (
+        "Both: logs for whoever supports the products",
+        "nothing is changed: logs are collected",
+    ),
+    (
+        "Cloud sync: what was set as a prerequisite is put back",
+        "prerequisites alone: what an installation has set goes again",
+    ),
+    (
+        "Both: a new version of Entrain's own agent",
+        "Entrain's own agent: no product is touched",
+    ),
+];
+
+/// The titles of a row's steps: of a path its recipes', of an installation those that all rows of its product stand for.
+fn titles_of_row(id: &str) -> BTreeSet<String> {
+    let steps = match &id[..1] {
+        of @ ("A" | "E" | "C") => planned(of),
+        _ => steps_of_path(id),
+    };
+    steps.iter().map(|step| step.title().to_owned()).collect()
+}
+
+/// The way back: each recipe of the page stands in a row, does the steps of one by other arguments, or has a reason why it has none.
+#[test]
+fn each_recipe_stands_in_a_row_or_says_why_it_has_none() {
+    let rows = rows();
+    let is_row = |id: &str| rows.iter().any(|(one, _)| one == id);
+    let by_name = |title: &str| {
+        // The row of express settings is planned by this file's own topology.
+        let express = "Connect: install with express settings";
+        title == express
+            || BESIDE.iter().any(|(_, one)| *one == title)
+            || PATHS.iter().any(|(_, one, _)| *one == title)
+    };
+    let mut wrong = Vec::new();
+    for case in recipes::CASES {
+        let like = AS.iter().find(|(title, ..)| *title == case.title);
+        let without = WITHOUT.iter().find(|(title, _)| *title == case.title);
+        let ways = [by_name(case.title), like.is_some(), without.is_some()];
+        let ways = ways.into_iter().filter(|way| *way).count();
+        if ways != 1 {
+            wrong.push(format!("{}: {ways} ways", case.title));
+        }
+        let steps = steps_of(case.title, None);
+        let titles: BTreeSet<String> = steps.iter().map(|step| step.title().to_owned()).collect();
+        if let Some((title, row, _)) = like {
+            assert!(is_row(row), "{title}: there is no row {row}");
+            // What goes on beside it on the other servers, and the restarts of X3, are rows of their own.
+            let mut own = titles_of_row(row);
+            for beside in ["R4", "U2", "U3", "U6", "X1", "X3"] {
+                own.extend(titles_of_row(beside));
+            }
+            let more: Vec<&String> = titles.difference(&own).collect();
+            if !more.is_empty() {
+                wrong.push(format!("{title}: {row} has no {more:?}"));
+            }
+            let row = titles_of_row(row);
+            assert!(
+                !row.is_disjoint(&titles),
+                "{title}: it does nothing of {row:?}"
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let there = |title: &str| recipes::CASES.iter().any(|case| case.title == title);
+    let said = AS.iter().map(|(title, ..)| title);
+    for title in said.chain(WITHOUT.iter().map(|(title, _)| title)) {
+        assert!(there(title), "no case is {title:?}");
+    }
+}
+
+/// Steps that no row names: they do nothing that the article asks for.
+const NO_ROW: &[(&str, &str)] = &[
+    ("ask the directory for servers", "it changes nothing"),
+    (
+        "collect the provisioning agent's logs",
+        "it changes nothing",
+    ),
+    ("upgrade Entrain's agent", "no product is touched"),
+    (
+        "put back what was set as a prerequisite",
+        "it undoes what a preflight has set",
+    ),
+    (
+        "start the provisioning agent",
+        "what somebody stopped runs again",
+    ),
+];
+
+/// A step that comes to be planned stands in a row of the article, or here with its reason.
+#[test]
+fn each_step_that_is_planned_stands_in_a_row_or_says_why_it_has_none() {
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for (_, row) in rows() {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        named.extend(starred(cells[2]));
+        named.extend(named_steps(&row).into_iter().map(ToOwned::to_owned));
+    }
+    let steps = recipes::CASES
+        .iter()
+        .flat_map(|case| steps_of(case.title, None));
+    let planned: BTreeSet<String> = steps.map(|step| step.title().to_owned()).collect();
+    for title in &planned {
+        let without = NO_ROW.iter().any(|(one, _)| one == title);
+        assert_ne!(named.contains(title), without, "{title}");
+    }
+    for (title, _) in NO_ROW {
+        assert!(planned.contains(*title), "{title} is planned nowhere");
+    }
 }

@@ -541,6 +541,39 @@ fn property(rail: Rail) -> Proof {
     }
 }
 
+/// What proves that the rail holds in a plan, or that the plan says what the rail wants said: a property over random topologies and facts, or the test of those
+/// words and refusals; none where no plan is asked.
+const fn planned(rail: Rail) -> Option<Proof> {
+    match rail {
+        Rail::G1 | Rail::G8 | Rail::G9 => Some((RAILS, "no_plan_breaks_a_guard_rail")),
+        Rail::G2 => Some((RETIRE, "the_plan_says_what_goes_when_and_what_people_do")),
+        Rail::G4 => Some((
+            SWITCH,
+            "where_it_is_not_clear_who_is_active_nothing_is_planned",
+        )),
+        Rail::G6 | Rail::G10 => Some((
+            UNDONE,
+            "nothing_older_ended_or_beyond_undoing_is_done_that_was_not_said_and_accepted",
+        )),
+        Rail::G7 => Some((
+            SCOPES,
+            "the_plan_says_what_holds_and_a_verification_reads_what_connect_takes",
+        )),
+        Rail::G3 | Rail::G5 => None,
+    }
+}
+
+/// The rails that are asked at a place by a test of this file.
+fn by(place: Place, test: &str) -> BTreeSet<Rail> {
+    let own = |rail: &Rail| {
+        let Yes(_, proofs) = asked(*rail, place) else {
+            return false;
+        };
+        proofs.contains(&(GUARDED, test))
+    };
+    Rail::ALL.into_iter().filter(own).collect()
+}
+
 /// The story in which the world changes while a rollout runs, which then holds by the rail, and goes on once it is right again.
 fn changed(rail: Rail) -> Proof {
     match rail {
@@ -684,10 +717,10 @@ An offer that nobody has accepted is asked for once more when its agent is back:
 ## What proves it
 
 For each rail a property over random events and topologies, at each offer and each leave (for all but G7 and G8 over random facts of servers too: what those two ask is
-what was read of tenants and of Connect's settings, which is drawn); a story in which the world changes while a rollout runs, which then holds by that rail and goes on once it is right again; and the tests of each place.
+what was read of tenants and of Connect's settings, which is drawn); where a plan is asked, what proves it of plans; a story in which the world changes while a rollout runs, which then holds by that rail and goes on once it is right again; and the tests of each place.
 
-| | Property at each action | The world changes | Each place |
-| --- | --- | --- | --- |
+| | Property at each action | In a plan | The world changes | Each place |
+| --- | --- | --- | --- | --- |
 ",
     );
     for rail in Rail::ALL {
@@ -707,8 +740,9 @@ what was read of tenants and of Connect's settings, which is drawn); a story in 
         let all: Vec<String> = all.into_iter().map(test).collect();
         writeln!(
             out,
-            "| {rail} | {} | {} | {} |",
+            "| {rail} | {} | {} | {} | {} |",
             test(property(rail)),
+            planned(rail).map_or_else(|| "*not asked*".to_owned(), test),
             test(changed(rail)),
             all.join("; ")
         )
@@ -734,6 +768,7 @@ fn each_rail_is_proven_wherever_it_is_asked_and_says_why_it_is_not() {
     for rail in Rail::ALL {
         is_there(property(rail));
         is_there(changed(rail));
+        planned(rail).into_iter().for_each(is_there);
         for (place, name) in PLACES {
             match asked(rail, place) {
                 Yes(what, proofs) => {
@@ -744,6 +779,7 @@ fn each_rail_is_proven_wherever_it_is_asked_and_says_why_it_is_not() {
             }
         }
         let acts = |place| matches!(asked(rail, place), Yes(..));
+        assert_eq!(planned(rail).is_some(), acts(Place::Plan), "{rail}");
         assert!(
             acts(Place::Offer) || acts(Place::Leave),
             "{rail} is asked at no action"
@@ -854,6 +890,7 @@ fn check_refuses_what_would_break_a_rail_with_its_reason() {
         agents("e", "a", "e1.e.test"),
         connect("c", "b", "\"e1.e.test\"", "")
     );
+    let mut refused = BTreeSet::new();
     for (rail, text, says) in [
         (
             Rail::G1,
@@ -876,11 +913,25 @@ fn check_refuses_what_would_break_a_rail_with_its_reason() {
         (Rail::G9, &beside, "a host belongs to one tenant"),
     ] {
         let found = found(text);
-        let refused = found.iter().any(|(severity, what)| {
+        let refuses = found.iter().any(|(severity, what)| {
             *severity == Severity::Error && what.contains(says) && what.contains(rail.as_str())
         });
-        assert!(refused, "{rail}: {found:#?}");
+        assert!(refuses, "{rail}: {found:#?}");
+        refused.insert(rail);
     }
+    // What is refused here is what the table says of `check`, and each that it asks is refused here or told by the next test.
+    let own = by(
+        Place::Check,
+        "check_refuses_what_would_break_a_rail_with_its_reason",
+    );
+    assert_eq!(refused, own);
+    let told = by(
+        Place::Check,
+        "check_says_of_what_it_cannot_refuse_what_will_be_asked",
+    );
+    let asked_there = |rail: &Rail| matches!(asked(*rail, Place::Check), Yes(..));
+    let all: BTreeSet<Rail> = Rail::ALL.into_iter().filter(asked_there).collect();
+    assert_eq!(&refused | &told, all);
     // What breaks none of them is not refused.
     let sound = agents("e", "a", "e1.e.test");
     let errors = found(&sound)
@@ -893,7 +944,9 @@ fn check_refuses_what_would_break_a_rail_with_its_reason() {
 fn check_says_of_what_it_cannot_refuse_what_will_be_asked() {
     let both = "[agents.e]\ntenant = \"a\"\nserves = [\"e.test\"]\nhosts = [\"e1.e.test\"]\n[connect.c]\ntenant = \"a\"\nforests = [\"e.test\"]\nservers = [\"c1.e.test\"]\n";
     let gone = "[agents.e]\ntenant = \"a\"\nserves = [\"e.test\"]\nhosts = []\nretired = [\"e1.e.test\"]\n";
+    let mut told = BTreeSet::new();
     for (rail, text) in [(Rail::G7, both), (Rail::G10, gone)] {
+        told.insert(rail);
         let found = found(text);
         let named = format!("({rail})");
         let warns = |(severity, what): &(Severity, String)| {
@@ -901,4 +954,9 @@ fn check_says_of_what_it_cannot_refuse_what_will_be_asked() {
         };
         assert!(found.iter().any(warns), "{rail}: {found:#?}");
     }
+    let own = by(
+        Place::Check,
+        "check_says_of_what_it_cannot_refuse_what_will_be_asked",
+    );
+    assert_eq!(told, own);
 }
