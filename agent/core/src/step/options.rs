@@ -120,7 +120,7 @@ pub(super) fn by_hand(wanted: &ServiceOptions, cx: &mut Cx<'_>) -> Flow<Option<F
         let mut finding = catalogue::PV16.finding(other.shown, Verdict::CannotTell);
         finding.severity = Severity::Warn;
         finding.wanted = "a proxy that the options of its group name".to_owned();
-        finding.fix = "see that the service reaches the cloud through it, or write the proxy as an option of the group: an upgrade is held against what stands there, and nothing else is".to_owned();
+        finding.fix = "see that the service reaches the cloud through it, or write the proxy as an option of the group and plan again: an upgrade is held against what stands there, and nothing else is".to_owned();
         finding
     }))
 }

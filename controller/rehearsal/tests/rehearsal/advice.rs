@@ -11,7 +11,10 @@ use protocol::TargetId;
 use protocol::event::Grade;
 use rehearsal::{Ask, ROLLOUT, World};
 
-use crate::common::{NEWEST, NOW, agent, facts, failed_over, planned, replanned, target, topology};
+use crate::common::{
+    NEWEST, NOW, agent, facts, failed_over, planned, replanned, swapped, swapped_within, target,
+    topology,
+};
 
 const AGENTS: &str = "[agents.corp]\nserves = [\"corp.test\"]\nhosts = [\"s1.corp.test\"]\n";
 
@@ -282,4 +285,91 @@ fn a_server_that_was_fenced_comes_back_as_a_staging_server() {
     assert_eq!(world.is_active(&old), None, "Connect is off it");
     off(&entry(all, ""), &mut world);
     assert_eq!(world.is_active(&old), Some(false), "it is a staging server");
+}
+
+/// What somebody mends on the server, in its directory or at its network: the same work is retried, and ends done.
+#[test]
+fn what_is_mended_by_hand_ends_done_with_a_retry() {
+    for fault in [
+        Fault::RebootPending,
+        Fault::InstallerRunning,
+        Fault::ClockWrong,
+        Fault::PolicyUnrestricted,
+        Fault::InstallerBusy,
+        Fault::SetupRefusesSystem,
+        Fault::GmsaEncryption,
+        Fault::LogonGivenByHand,
+        Fault::RegistrationScriptsRefused,
+        Fault::OtherJsonAssembly,
+        Fault::DirectorySlow,
+    ] {
+        let mut world = tried(AGENTS, &[fault]);
+        let failed = state(&world);
+        assert!(
+            matches!(
+                failed,
+                TargetState::Failed { .. } | TargetState::Inconclusive(_)
+            ),
+            "{fault:?}: {failed:?}"
+        );
+        world.set_faults(&server(), BTreeSet::new());
+        let target = Some(server());
+        world.order(Order::Retry { target }).unwrap();
+        settles(&mut world);
+        is_done(&world, &format!("{fault:?}"));
+    }
+}
+
+/// What keeps a staging server from becoming active passes with its next cycle, or is mended: a retry, as it says.
+#[test]
+fn a_swap_is_retried_once_its_staging_server_is_fit() {
+    for fault in [
+        Fault::ExportsUnreadable,
+        Fault::FullSyncDue,
+        Fault::NextCycleFull,
+        Fault::CycleOverdue,
+    ] {
+        let second = target("c2.corp.test");
+        let (plan, known) = swapped();
+        let faults = BTreeMap::from([(second.clone(), [fault].into())]);
+        let mut world = World::new(&plan, &known, Ask { faults, ..asked() });
+        settles(&mut world);
+        assert_eq!(world.is_active(&second), Some(false), "{fault:?}");
+        world.set_faults(&second, BTreeSet::new());
+        let target = Some(second.clone());
+        world.order(Order::Retry { target }).unwrap();
+        settles(&mut world);
+        assert_eq!(world.is_active(&second), Some(true), "{fault:?}");
+        assert!(world.is_over(), "{fault:?}");
+    }
+}
+
+/// What would be exported is meant: limits that are raised count in a new plan, and in no retry of the old one.
+#[test]
+fn raised_limits_of_pending_exports_count_once_they_are_planned_again() {
+    let second = target("c2.corp.test");
+    let (plan, known) = swapped();
+    let faults = BTreeMap::from([(second.clone(), [Fault::DeletionsPending].into())]);
+    let mut world = World::new(&plan, &known, Ask { faults, ..asked() });
+    settles(&mut world);
+    for _ in 0..2 {
+        let state = &world.fleet.rollouts()[&ROLLOUT].work[&second].state;
+        let TargetState::Failed { failure, .. } = state else {
+            panic!("{state:?}");
+        };
+        let said = "or raise pending_exports in the topology where they are meant, and plan again";
+        let fix = &failure.findings[0].fix;
+        assert!(fix.contains(said), "{failure:?}");
+        let target = Some(second.clone());
+        world.order(Order::Retry { target }).unwrap();
+        settles(&mut world);
+    }
+    assert_eq!(world.is_active(&second), Some(false));
+    world.order(Order::Abort).unwrap();
+    settles(&mut world);
+    let (raised, _) = swapped_within("{ add = 5, update = 50, delete = 10 }");
+    world.apply(&raised).unwrap();
+    settles(&mut world);
+    assert_eq!(world.is_active(&second), Some(true));
+    assert!(world.is_over());
 }

@@ -199,8 +199,22 @@ fn swapping(off: Option<&str>, text: &str) -> (Plan, Fleetwide) {
     })
 }
 
+/// Three Connect servers, of which the first is active, and the plan by which the second becomes it where it exports within these limits.
+pub(crate) fn swapped_within(exports: &str) -> (Plan, Fleetwide) {
+    let second = target("c2.corp.test");
+    exporting("", exports, |inputs| switch(inputs, &second))
+}
+
 fn with_connect(
     text: &str,
+    build: impl Fn(Inputs<'_>) -> Result<Plan, String>,
+) -> (Plan, Fleetwide) {
+    exporting(text, "{ add = 5, update = 50 }", build)
+}
+
+fn exporting(
+    text: &str,
+    exports: &str,
     build: impl Fn(Inputs<'_>) -> Result<Plan, String>,
 ) -> (Plan, Fleetwide) {
     let document = Document {
@@ -209,9 +223,9 @@ fn with_connect(
     };
     let (policy, findings) = policy::parse(&document);
     assert!(findings.is_empty(), "{findings:?}");
-    let topology = topology(
-        "[site.ams]\nzone = \"Europe/Amsterdam\"\n[connect.main]\nsite = \"ams\"\nforests = [\"corp.test\"]\nservers = [\"c1.corp.test\", \"c2.corp.test\", \"c3.corp.test\"]\npending_exports = { add = 5, update = 50 }\n",
-    );
+    let topology = topology(&format!(
+        "[site.ams]\nzone = \"Europe/Amsterdam\"\n[connect.main]\nsite = \"ams\"\nforests = [\"corp.test\"]\nservers = [\"c1.corp.test\", \"c2.corp.test\", \"c3.corp.test\"]\npending_exports = {exports}\n",
+    ));
     let (_, known) = planned(&topology, "", |server| {
         let connect = ConnectFacts {
             version: Some(CONNECT),

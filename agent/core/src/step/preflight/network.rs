@@ -298,7 +298,7 @@ fn signs_in(preflight: &Preflight, proxy: &ProxyAddress) -> Finding {
             "have the proxy let the server through to the cloud's hosts without a sign-in, or see that it takes the account of the agent's service, by which useDefaultCredentials signs in"
         }
         Product::Connect => {
-            "have the proxy let the server through to the cloud's hosts without a sign-in, or give the engine a domain account as its service's, write useDefaultCredentials=\"true\" into machine.config, and proxy_sign_in = true into the topology"
+            "have the proxy let the server through to the cloud's hosts without a sign-in, or give the engine a domain account as its service's, write useDefaultCredentials=\"true\" into machine.config, and proxy_sign_in = true into the topology, and plan again"
         }
     }
     .clone_into(&mut finding.fix);
@@ -378,7 +378,7 @@ fn planned_proxy(
     finding.wanted = format!("{planned}{credentials}, as planned");
     if finding.verdict != Verdict::Pass {
         finding.fix = format!(
-            "write into {}, below <configuration>: <system.net><defaultProxy enabled=\"true\" useDefaultCredentials=\"true\"><proxy usesystemdefault=\"true\" proxyaddress=\"{planned}\" bypassonlocal=\"true\" /></defaultProxy></system.net>, and restart ADSync where it is there; or mend `proxy` in the topology",
+            "write into {}, below <configuration>: <system.net><defaultProxy enabled=\"true\" useDefaultCredentials=\"true\"><proxy usesystemdefault=\"true\" proxyaddress=\"{planned}\" bypassonlocal=\"true\" /></defaultProxy></system.net>, and restart ADSync where it is there; or mend `proxy` in the topology, and plan again",
             product::MACHINE_CONFIG
         );
     }
