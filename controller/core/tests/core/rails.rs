@@ -548,6 +548,7 @@ fn no_plan_breaks_a_guard_rail() {
                     key: SigningKey::generate().public().fingerprint(),
                     facts: Some((NOW, facts(reported))),
                     domains: serves.map(|number| [domain(number).parse().unwrap()].into()),
+                    owes: false,
                     without: controller_core::facts::Without::default(),
                 };
                 known.insert(host(number).parse().unwrap(), entry);
