@@ -1,9 +1,15 @@
 # Reads the errors of the last day that Windows' event logs hold of a product's service or program (probes PV04, PV22, PV34). Changes nothing.
 # The lines stay in the agent, which looks for known errors in them and shows the line that it knows: people's data may be in
 # the others.
-# Input: {"logs": ["log"], "names": ["service, program, or how a source ends"]}. Output: one line {"lines": ["source id: ..."]}, or {"lines": {"why": "..."}}.
+# Input: {"logs": ["log"], "names": ["service, program, or how a source ends"], "since": from when on, in milliseconds since 1970 (UTC), or null}. Output: one line {"lines": ["source id: ..."]}, or {"lines": {"why": "..."}}.
+$start = [DateTime]::UtcNow.AddDays(-1)
+if ($in.since) {
+    # What was recorded before something was done is of other work.
+    $since = ([DateTime]'1970-01-01').AddMilliseconds($in.since)
+    if ($since -gt $start) { $start = $since }
+}
 function Read-Errors([string]$log) {
-    $filter = @{ LogName = $log; Level = 1, 2; StartTime = [DateTime]::Now.AddDays(-1) }
+    $filter = @{ LogName = $log; Level = 1, 2; StartTime = $start.ToLocalTime() }
     # One event whose text cannot be put together says nothing about the others.
     $wrong = @()
     $found = @(Get-WinEvent -FilterHashtable $filter -MaxEvents 500 -ErrorAction SilentlyContinue -ErrorVariable 'wrong')

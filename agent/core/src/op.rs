@@ -105,8 +105,14 @@ pub enum Log {
     ConnectTrace,
 }
 
-/// How far a log goes at some moment: the length of each of its files, in bytes, by its name.
-pub type LogEnds = BTreeMap<String, u64>;
+/// How far a log goes at some moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnds {
+    /// The length of each of its files, in bytes, by its name.
+    pub files: BTreeMap<String, u64>,
+    /// The moment, by the server's clock: what Windows records has no length.
+    pub at: Timestamp,
+}
 
 /// How Windows takes a program off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

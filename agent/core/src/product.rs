@@ -186,10 +186,11 @@ pub const OWED_WINDOWS: &str = "RestartOfWindows";
 /// Value of [`OWED_KEY`]: not 0 from before the cmdlets set the provisioning agent's account until all of them have ended well. Then the
 /// server may show a tenant and an account, and no domain (1.4): when the tenant is written is in no fact.
 pub const OWED_REGISTRATION: &str = "RegistrationOfProvisioningAgent";
-/// What stands in [`OWED_REGISTRATION`] where the agent was not configured before.
-pub const OWED_FIRST: u32 = 1;
+/// What stands in [`OWED_REGISTRATION`] where the agent was not configured before. An agent of the release before wrote 1, whatever was there: what
+/// that leaves may serve.
+pub const OWED_FIRST: u32 = 2;
 /// What stands there where it was, and may serve what it served.
-pub const OWED_ANEW: u32 = 2;
+pub const OWED_ANEW: u32 = 3;
 /// Value of [`OWED_KEY`]: the folder of Connect's engine, from before a person takes it off. The service, which alone tells a folder
 /// that somebody chose, is gone when what is left is looked for.
 pub const OWED_ENGINE: &str = "FolderOfConnectEngine";

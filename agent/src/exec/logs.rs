@@ -113,10 +113,11 @@ pub fn newest_of(folder: &Path, stem: &str, within: Duration) -> io::Result<Vec<
 /// # Errors
 /// When it cannot be read.
 pub fn ends(folder: &Path, stem: &str) -> io::Result<LogEnds> {
-    Ok(lengths(folder, stem)?
-        .into_iter()
-        .map(|(_, name, length)| (name, length))
-        .collect())
+    let files = lengths(folder, stem)?.into_iter();
+    Ok(LogEnds {
+        files: files.map(|(_, name, length)| (name, length)).collect(),
+        at: crate::agent::now(),
+    })
 }
 
 /// The last lines of what was written to these files after they went so far, in the order in which they were written to last. One that is shorter by now
@@ -127,7 +128,11 @@ pub fn ends(folder: &Path, stem: &str) -> io::Result<LogEnds> {
 pub fn after(folder: &Path, stem: &str, before: &LogEnds) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
     for (_, name, length) in lengths(folder, stem)? {
-        let from = before.get(&name).copied().filter(|from| *from <= length);
+        let from = before
+            .files
+            .get(&name)
+            .copied()
+            .filter(|from| *from <= length);
         if from == Some(length) {
             continue;
         }
@@ -244,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let traces = folder.path().join("Trace");
         let none = ends(&traces, "").unwrap();
-        assert!(none.is_empty(), "the agent was never registered");
+        assert!(none.files.is_empty(), "the agent was never registered");
         assert_eq!(after(&traces, "", &none).unwrap(), [""; 0]);
         fs::create_dir(&traces).unwrap();
         let at = |name: &str| traces.join(name);

@@ -126,6 +126,9 @@ pub struct Twin {
     /// When its product logged an error, by that clock.
     #[serde(skip)]
     errors: Vec<Timestamp>,
+    /// What Windows has recorded of its provisioning agent, and when by that clock.
+    #[serde(skip)]
+    recorded: Vec<(Timestamp, String)>,
     /// Operations that changed the server, in order: a test asks it whether a step was carried out twice.
     pub changes: Vec<String>,
 }
@@ -198,6 +201,7 @@ impl Twin {
             view: View::default(),
             clock: None,
             errors: Vec::new(),
+            recorded: Vec::new(),
             changes: Vec::new(),
             profile,
         };
@@ -312,6 +316,19 @@ impl Twin {
     /// The server's clock: how long ago the product logged an error is told by it.
     pub const fn set_clock(&mut self, now: Timestamp) {
         self.clock = Some(now);
+    }
+
+    /// By that clock, or by the one of its directory.
+    const fn now(&self) -> Timestamp {
+        match self.clock {
+            Some(now) => now,
+            None => crate::directory::NOW,
+        }
+    }
+
+    /// Windows records an error of the provisioning agent.
+    pub fn record_error(&mut self, line: &str) {
+        self.recorded.push((self.now(), line.to_owned()));
     }
 
     /// The product logs an error at that moment.

@@ -160,8 +160,8 @@ pub fn provisioning_agent(cx: &mut Cx<'_>) -> Flow<Seen<ProvisioningAgentFacts>>
 pub(super) fn owed(noted: Option<u32>) -> Option<Owed> {
     match noted {
         None | Some(0) => None,
-        Some(product::OWED_ANEW) => Some(Owed::Anew),
-        Some(_) => Some(Owed::First),
+        Some(product::OWED_FIRST) => Some(Owed::First),
+        Some(_) => Some(Owed::Anew),
     }
 }
 

@@ -44,14 +44,24 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
     if let Some(version) = before.as_ref().and_then(|agent| agent.version)
         && version >= install.at_least
     {
+        // With the agent that began the setup its exit code is gone.
+        let unheard = if cx.resumed() {
+            "; where a setup of an earlier try has brought it, whether that asked for a restart of Windows is not known"
+        } else {
+            ""
+        };
         let summary = format!(
-            "version {version} is there, at least {} is wanted",
+            "version {version} is there, at least {} is wanted{unheard}",
             install.at_least
         );
         return Ok(Complete {
             grade: Some(Grade::Installed),
             ..Complete::new(Completion::AlreadySo, summary)
         });
+    }
+    // What somebody took off by hand owes nothing either.
+    if before.is_none() {
+        forget_owed(cx)?;
     }
     let artifact = cx.artifact(&install.artifact)?;
     let there = before.as_ref().and_then(|agent| agent.version);
@@ -81,7 +91,7 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
     })?;
     let restart = match &ended {
         Err(why) => {
-            let what = format!("the setup did not come to its end: {why}");
+            let what = format!("the setup was not run to its end: {why}");
             return Err(installer::unfinished(what, log, cx)?);
         }
         Ok(0 | 1638) => false,
@@ -522,7 +532,7 @@ pub fn start(start: &StartProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         if let Err(why) = cx.perform(Op::RestartService { name: own() })? {
             let what = format!("{name} does not start: {why}");
             let failure = if name == product::UPDATER_SERVICE {
-                trouble::updater_not_started(what, cx)?
+                trouble::updater_not_started(what, &before, cx)?
             } else {
                 trouble::not_started(what, &before, cx)?
             };

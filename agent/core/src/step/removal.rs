@@ -105,6 +105,7 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     cx.leave(None)?;
     let there = There::look(cx)?;
     if restart && there.programs.is_empty() && cx.restart_follows() {
+        provisioning_agent::forget_owed(cx)?;
         let summary = format!("taken off: {}{}", step::names(&removed), installer::RESTART);
         let until = if there.is_gone() {
             ""

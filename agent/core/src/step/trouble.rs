@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use protocol::Version;
 use protocol::event::{Failure, Finding, KnownCause, Verdict};
+use protocol::{Timestamp, Version};
 use serde_json::Value;
 
 use crate::catalogue;
@@ -67,8 +67,8 @@ pub(super) fn of_script(why: &str) -> Option<Trouble> {
     Trouble::find(Source::Scripts, None, &lines)
 }
 
-/// How far the provisioning agent's trace went before something was done. What stood in it by then is of other work, however well it is
-/// known.
+/// How far the provisioning agent's trace went before something was done, and when that was. What stood in it by then is of other work,
+/// however well it is known, and so is what Windows recorded before.
 pub(super) struct Before(Option<LogEnds>);
 
 impl Before {
@@ -78,6 +78,11 @@ impl Before {
     /// As it is now. Where that cannot be told, all of it counts.
     pub(super) fn now(cx: &mut Cx<'_>) -> Flow<Self> {
         Ok(Self(cx.measure_log(Log::ProvisioningAgentTrace)?.ok()))
+    }
+
+    /// From when on what Windows records counts; `None` for all of the last day.
+    fn since(&self) -> Option<Timestamp> {
+        self.0.as_ref().map(|ends| ends.at)
     }
 
     /// What the agent has written since, oldest first; nothing where it cannot be read.
@@ -104,7 +109,7 @@ pub(super) fn wizard(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Vec<Trou
 pub(super) fn of_engine(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
     let logs = ["System", "Application"];
     let names = [product::CONNECT_SERVICE, product::CONNECT_PROGRAM];
-    let events = events(&logs, &names, cx)?;
+    let events = events(&logs, &names, None, cx)?;
     if let Some(trouble) = Trouble::find(Source::Events, version, &events) {
         return Ok(Some(trouble));
     }
@@ -114,13 +119,13 @@ pub(super) fn of_engine(version: Option<Version>, cx: &mut Cx<'_>) -> Flow<Optio
 /// Why an upgrade that Connect began by itself failed: what Windows recorded of it.
 pub(super) fn of_upgrade(cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
     let names = [product::CONNECT_UPGRADE_SOURCE];
-    let events = events(&["Application"], &names, cx)?;
+    let events = events(&["Application"], &names, None, cx)?;
     Ok(Trouble::find(Source::Events, None, &events))
 }
 
 /// Why the provisioning agent does not run: what Windows and itself recorded of it, then its trace.
 pub(super) fn of_agent(before: &Before, cx: &mut Cx<'_>) -> Flow<Option<Trouble>> {
-    let recorded = recorded_of_agent(cx)?.into_iter().next();
+    let recorded = recorded_of_agent(before, cx)?.into_iter().next();
     match recorded {
         Some(trouble) => Ok(Some(trouble)),
         None => Ok(trace(before, cx)?.into_iter().next()),
@@ -128,10 +133,10 @@ pub(super) fn of_agent(before: &Before, cx: &mut Cx<'_>) -> Flow<Option<Trouble>
 }
 
 /// What Windows and the provisioning agent itself recorded of it.
-fn recorded_of_agent(cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
+fn recorded_of_agent(before: &Before, cx: &mut Cx<'_>) -> Flow<Vec<Trouble>> {
     let logs = ["System", "Application", product::AGENT_LOG];
     let names = [product::AGENT_SERVICE, product::AGENT_EXECUTABLE];
-    let events = events(&logs, &names, cx)?;
+    let events = events(&logs, &names, before.since(), cx)?;
     let both = [Source::Events, Source::Trace];
     let found = both.map(|source| Trouble::all(source, None, &events));
     Ok(found.into_iter().flatten().collect())
@@ -146,7 +151,7 @@ pub(super) fn transition(
 ) -> Flow<Vec<Trouble>> {
     let mut all = wizard(version, cx)?;
     if let Ok(Some(_)) = cx.service(product::AGENT_SERVICE)? {
-        all.extend(recorded_of_agent(cx)?);
+        all.extend(recorded_of_agent(before, cx)?);
         all.extend(trace(before, cx)?);
     }
     Ok(all)
@@ -173,9 +178,15 @@ pub(super) fn registration(before: &Before, cx: &mut Cx<'_>) -> Flow<Vec<Trouble
     Ok(all)
 }
 
-/// Lines of the errors that Windows recorded; none where they cannot be read.
-fn events(logs: &[&str], names: &[&str], cx: &mut Cx<'_>) -> Flow<Vec<String>> {
-    let input = serde_json::json!({ "logs": logs, "names": names });
+/// Lines of the errors that Windows recorded within the last day, and since then; none where they cannot be read.
+fn events(
+    logs: &[&str],
+    names: &[&str],
+    since: Option<Timestamp>,
+    cx: &mut Cx<'_>,
+) -> Flow<Vec<String>> {
+    let since = since.map(Timestamp::as_millis);
+    let input = serde_json::json!({ "logs": logs, "names": names, "since": since });
     let report = Report::ask(Script::ReadErrors, input, ERRORS_LIMIT, cx)?;
     let line = |line: &Value| line.as_str().map(ToOwned::to_owned);
     Ok(report.rows("lines", line).unwrap_or_default())
@@ -183,14 +194,14 @@ fn events(logs: &[&str], names: &[&str], cx: &mut Cx<'_>) -> Flow<Vec<String>> {
 
 /// Why the updater does not start (PV20), as a failure with what Windows and itself recorded of it. It is a service of its own: what is wrong
 /// with the agent's says nothing of it.
-pub(super) fn updater_not_started(what: String, cx: &mut Cx<'_>) -> Flow<Failure> {
+pub(super) fn updater_not_started(what: String, before: &Before, cx: &mut Cx<'_>) -> Flow<Failure> {
     let mut failure = Failure::plain(what);
     let read = cx.service(product::UPDATER_SERVICE)?;
     let read = read.map_or_else(|why| why, |service| step::of_service(&service));
     failure.findings = vec![catalogue::PV20.finding(read, Verdict::Fail)];
     let logs = ["System", "Application", product::UPDATER_LOG];
     let names = [product::UPDATER_SERVICE, product::UPDATER_EXECUTABLE];
-    let events = events(&logs, &names, cx)?;
+    let events = events(&logs, &names, before.since(), cx)?;
     Ok(match Trouble::find(Source::Events, None, &events) {
         Some(trouble) => trouble.causes(failure),
         None => failure,

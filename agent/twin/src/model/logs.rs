@@ -14,10 +14,11 @@ impl Twin {
     pub(super) fn log_ends(&self, log: Log) -> LogEnds {
         let lines = self.logs.get(&log);
         let length = |lines: &Vec<String>| u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        lines
-            .map(|lines| (FILE.to_owned(), length(lines)))
-            .into_iter()
-            .collect()
+        let file = lines.map(|lines| (FILE.to_owned(), length(lines)));
+        LogEnds {
+            files: file.into_iter().collect(),
+            at: self.now(),
+        }
     }
 
     pub(super) fn log(&self, log: Log, after: Option<&LogEnds>) -> Outcome {
@@ -32,7 +33,7 @@ impl Twin {
         let mut lines = self.logs.get(&log).cloned();
         let written = lines.is_some();
         if let (Some(lines), Some(after)) = (&mut lines, after) {
-            let length = after.get(FILE).copied().unwrap_or_default();
+            let length = after.files.get(FILE).copied().unwrap_or_default();
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             lines.drain(..length.min(lines.len()));
         }

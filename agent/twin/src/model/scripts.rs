@@ -268,6 +268,13 @@ impl Twin {
         } else {
             &[]
         };
+        let since = input["since"].as_i64().unwrap_or_default();
+        let of_agent = self
+            .recorded
+            .iter()
+            .filter(|(at, _)| asked(product::AGENT_SERVICE) && at.as_millis() >= since);
+        let recorded = of_agent.map(|(_, line)| line.as_str());
+        let lines: Vec<&str> = lines.iter().copied().chain(recorded).collect();
         Outcome::Script {
             lines: vec![json!({ "lines": lines })],
         }

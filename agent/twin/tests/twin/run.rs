@@ -824,6 +824,29 @@ fn a_restart_that_the_setup_alone_asks_for_comes_before_anything_else() {
     }
 }
 
+/// An agent that is killed between a setup's exit code and its note cannot know what the setup asked for: it says that.
+#[test]
+fn what_a_setup_asked_for_is_unknown_behind_a_kill() {
+    let alone = |op: &Op, outcome| match op {
+        Op::Install { .. } => Outcome::Exited { code: 3010 },
+        _ => outcome,
+    };
+    let steps = agent_steps(SignIn::Token, Vec::new())[..2].to_vec();
+    let told = (0..400).rev().find_map(|cut| {
+        let mut server = twin(&[]);
+        let cut = Some(cut);
+        let (conclusion, ..) = drive_with(steps.clone(), &mut server, cut, "value", alone);
+        assert_eq!(conclusion.ending, Ending::Completed, "{cut:?}");
+        let summary = conclusion.steps[1].summary.clone();
+        summary.contains("is not known").then_some(summary)
+    });
+    let told = told.unwrap();
+    assert!(
+        told.ends_with("whether that asked for a restart of Windows is not known"),
+        "{told}"
+    );
+}
+
 /// That Windows is to restart could not be noted: it is said, and what was installed stays so.
 #[test]
 fn a_restart_that_could_not_be_noted_is_said() {

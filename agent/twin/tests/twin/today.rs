@@ -21,7 +21,7 @@ use protocol::step::{
     RegisterProvisioningAgent, RemoveProvisioningAgent, ServedDomain, SignIn,
     StartProvisioningAgent, Step, VerifyProvisioningAgent,
 };
-use protocol::{Digest, ServiceOptions};
+use protocol::{Digest, ServiceOptions, Timestamp};
 use serde_json::json;
 
 use crate::common::{NEWEST, drive_beside, drive_with, target, tenant, text};
@@ -261,6 +261,21 @@ fn a_wizard_is_told_of_what_came_behind_its_beginning() {
     );
 }
 
+/// What Windows recorded before the step is of other work as well.
+#[test]
+fn what_was_recorded_before_the_step_explains_nothing_of_it() {
+    let began = Timestamp::from_millis(1_790_000_000_000);
+    let late = Outcome::Failed("PowerShell took longer than 1800 s and was ended".to_owned());
+    for (minutes, told) in [(-120, None), (0, Some("KE03"))] {
+        let mut one = unregistered();
+        one.set_clock(Timestamp::from_millis(began.as_millis() + minutes * 60_000));
+        one.record_error(KE03);
+        one.set_clock(began);
+        let failed = registers(&mut one, &late, &[]);
+        assert_eq!(known(&failed), told, "{failed:?}");
+    }
+}
+
 /// Cmdlets that are ended after their time ran: it is not said that they could not be run, and what the agent wrote says why.
 #[test]
 fn cmdlets_that_hang_are_looked_into() {
@@ -273,7 +288,7 @@ fn cmdlets_that_hang_are_looked_into() {
         assert!(
             failed
                 .what
-                .starts_with("the cmdlets did not come to their end: PowerShell took longer"),
+                .starts_with("the cmdlets were not run to their end: PowerShell took longer"),
             "{failed:?}"
         );
     }
@@ -306,10 +321,10 @@ fn a_setup_that_does_not_end_or_leaves_nothing_is_looked_into() {
         (
             late(),
             &["Burn", shown, "cleaning up"][..],
-            "the setup did not come to its end: it has not ended within 2 hours",
+            "the setup was not run to its end: it has not ended within 2 hours",
             Some("KE05"),
         ),
-        (late(), &["Burn"], "the setup did not come to its end", None),
+        (late(), &["Burn"], "the setup was not run to its end", None),
         (
             Outcome::Exited { code: 0 },
             &["Burn", shown],

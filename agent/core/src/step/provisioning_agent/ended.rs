@@ -15,7 +15,7 @@ use crate::withhold;
 fn configured_by(lines: Result<Vec<serde_json::Value>, String>) -> Flow<()> {
     let lines = match lines {
         Ok(lines) => lines,
-        Err(why) => return fail(format!("the cmdlets did not come to their end: {why}")),
+        Err(why) => return fail(format!("the cmdlets were not run to their end: {why}")),
     };
     let last = lines.last().cloned().unwrap_or_default();
     if last["done"] == true {
