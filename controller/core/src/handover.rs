@@ -66,7 +66,7 @@ struct Grants {
 enum Both<'a> {
     /// It does, as it is written or was read.
     Yes,
-    /// It takes all of that forest, and nobody has read whether the domain is a tree of it.
+    /// It takes all of that forest, and it is not known whether the domain is a tree of it.
     Maybe(&'a DomainName),
     No,
 }
@@ -326,8 +326,8 @@ Set-ADServiceAccount -Server '{domain}' -Identity '{short}' -KerberosEncryptionT
         Both::Maybe(forest) => {
             writeln!(
                 out,
-                "#    Whether {domain} is another tree of the forest {forest}, which Connect takes whole, nobody has read: where it is one, add
-#    --anchors to the first line below."
+                "#    Whether {domain} is another tree of the forest {forest}, which Connect takes whole, is not known here (no agent
+#    has read it, or no controller answered): where it is one, add --anchors to the first line below."
             )?;
             ""
         }

@@ -198,7 +198,7 @@ impl Readiness {
         }
         if let Some(how) = asks.and_then(|asks| self.asked.differs(asks)) {
             let why = format!(
-                "its newest preflight, at {}, asked about another topology ({how})",
+                "its newest preflight, at {}, asked something else than would be asked now ({how})",
                 self.at
             );
             return Standing::NotRead { why };

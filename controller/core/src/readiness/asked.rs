@@ -71,6 +71,16 @@ impl Asked {
         );
         other(then.database != now.database, "the database");
         other(then.will_fix != now.will_fix, "may_fix");
+        other(
+            then.own_rights != now.own_rights,
+            "what its account must have",
+        );
+        other(then.demands_tls != now.demands_tls, "the installer");
+        other(
+            then.both_tools != now.both_tools,
+            "whether Connect synchronizes its domains",
+        );
+        other(then.present != now.present, "what is installed");
         other(then.hosts != now.hosts, "the list of the cloud's hosts");
         if said.is_empty() {
             said.push("other arguments".to_owned());

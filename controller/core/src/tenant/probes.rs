@@ -87,7 +87,7 @@ impl Wants {
     }
 
     /// Entries of Connect in whose forests a domain lies (guard rail G7): as it is written, or as it was read by now. What was read when
-    /// it was planned stands until somebody has read otherwise.
+    /// it was planned stands until each of its forests was read otherwise.
     pub fn shares<'a>(
         &'a self,
         read: &'a Forests,
@@ -102,7 +102,7 @@ impl Wants {
                 .collect();
             roots.any(|root| domain.is_within(root))
                 || told.contains(&true)
-                || (told.is_empty() && entry.read.contains(domain))
+                || (told.len() < entry.forests.len() && entry.read.contains(domain))
         };
         self.connect.iter().filter(within)
     }

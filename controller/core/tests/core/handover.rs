@@ -351,7 +351,7 @@ fn a_domain_of_a_tree_that_was_read_is_asked_for_anchors_too() {
         let lines = script.lines().filter(|one| one.contains(&line));
         let ends: Vec<bool> = lines.map(|one| one.ends_with(" --anchors")).collect();
         assert_eq!(ends, [asked], "{script}");
-        let words = "Whether corp.contoso.com is another tree of the forest fabrikam.com, which Connect takes whole, nobody has read";
+        let words = "Whether corp.contoso.com is another tree of the forest fabrikam.com, which Connect takes whole, is not known here";
         assert_eq!(script.contains(words), told, "{script}");
         assert!(!has_error(&script), "{script}");
     }

@@ -326,7 +326,9 @@ fn an_answer_to_another_topology_counts_as_not_read_and_says_what_was_not_asked(
         world.written = now;
         let standing = world.standing();
         let why = not_read(&standing);
-        let start = format!("its newest preflight, at {NOW}, asked about another topology (");
+        let start = format!(
+            "its newest preflight, at {NOW}, asked something else than would be asked now ("
+        );
         assert!(why.starts_with(&start) && why.contains(said), "{why}");
         assert!(render(&world.plan(Purpose::Install)).contains(said));
         // Asked anew, it counts.
