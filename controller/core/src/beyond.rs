@@ -16,7 +16,7 @@ use crate::facts::Fleetwide;
 use crate::forest::Forests;
 use crate::readiness::COUNTS;
 use crate::settings::Settings;
-use crate::tenant::{Identity, Kept, Let, Observation, Part, Read, Seen, Tenants};
+use crate::tenant::{Configuration, Identity, Kept, Let, Observation, Part, Read, Seen, Tenants};
 
 /// What a domain's directory showed when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +169,8 @@ pub type Directories = BTreeMap<DomainName, DirectorySeen>;
 pub struct Beyond {
     /// Tenants.
     pub tenants: Tenants,
+    /// Configurations of each tenant, as the newest reading that was shown their jobs saw each: whose account may read less switches none off.
+    pub configured: BTreeMap<TenantId, Vec<(Read, Configuration)>>,
     /// Directories.
     pub directories: Directories,
     /// What people who signed in were shown of the same, by domain.
@@ -304,6 +306,7 @@ impl Beyond {
     /// Nobody has looked.
     pub const NOTHING: &'static Self = &Self {
         tenants: BTreeMap::new(),
+        configured: BTreeMap::new(),
         directories: BTreeMap::new(),
         handed_in: BTreeMap::new(),
         suffixes: BTreeMap::new(),
@@ -326,6 +329,20 @@ impl Beyond {
                 return;
             }
             seen.keep(before);
+        }
+        if let Some(all) = seen.observation.configurations.seen() {
+            let kept = self.configured.entry(seen.observation.tenant.clone());
+            let kept = kept.or_default();
+            let newest = all.iter().map(|one| {
+                let before = kept
+                    .iter()
+                    .find(|(_, before)| before.name.eq_ignore_ascii_case(&one.name));
+                let before = before.filter(|_| one.jobs.seen().is_none());
+                before
+                    .cloned()
+                    .unwrap_or_else(|| (seen.whole(), one.clone()))
+            });
+            *kept = newest.collect();
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }

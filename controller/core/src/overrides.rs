@@ -75,7 +75,7 @@ impl FromStr for Rule {
             "g5" => "G5 has no override: by one run per target and numbers that only grow an agent knows a replayed bundle; wait for the run's end, or abort its rollout".to_owned(),
             "g6" => "G6 has no override: nothing downgrades a product; where the data on versions are wrong, a corrected versions.toml in the state folder takes their place at the next start".to_owned(),
             "g9" => "G9 has no override: a server belongs to one tenant; correct the topology, or take off what is registered elsewhere".to_owned(),
-            "g10" => "G10 needs no override: whoever wants what cannot be undone accepts it by number, with entrain apply --irreversible N".to_owned(),
+            "g10" => "G10 needs no override: whoever wants what cannot be undone accepts it by number, with entrain apply --irreversible N; a configuration that is still at work for a domain whose last agent goes is disabled in its tenant first, and entrain tenant read shows that".to_owned(),
             "signature" | "signatures" => "signatures have no override: an agent runs what is signed under its trust root, and nothing else".to_owned(),
             _ => format!("there is no rule {text}; what may be overridden is {all}"),
         })

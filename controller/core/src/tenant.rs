@@ -139,17 +139,24 @@ impl Job {
         self.quarantined || self.status.eq_ignore_ascii_case("quarantine")
     }
 
-    /// How it does at a time. `status.code` is documented ([P], 1.8), its values are general knowledge ([K]).
-    fn health(&self, now: Timestamp) -> Health<'_> {
+    /// Its status, where that is of a job that somebody stopped or nobody started.
+    fn stopped(&self) -> Option<&str> {
         // "disabled" is what the vendor's pages call a configuration whose jobs were never started (3, the migration tool [P]).
         const STOPPED: [&str; 4] = ["paused", "notconfigured", "notrun", "disabled"];
         let status = self.status.to_lowercase();
+        STOPPED
+            .contains(&status.as_str())
+            .then_some(self.status.as_str())
+    }
+
+    /// How it does at a time. `status.code` is documented ([P], 1.8), its values are general knowledge ([K]).
+    fn health(&self, now: Timestamp) -> Health<'_> {
         let late = |at: &Timestamp| now.since(*at) > LATE;
         if self.is_quarantined() {
             Health::Quarantined
-        } else if STOPPED.contains(&status.as_str()) {
-            Health::Stopped(&self.status)
-        } else if status != "active" {
+        } else if let Some(status) = self.stopped() {
+            Health::Stopped(status)
+        } else if !self.status.eq_ignore_ascii_case("active") {
             Health::Untold(&self.status)
         } else {
             let last = self.last_success.filter(|at| !late(at));
@@ -170,8 +177,10 @@ impl Configuration {
     /// counted.
     pub fn at_work(&self, read_at: Timestamp) -> impl Iterator<Item = &Job> {
         let jobs = self.jobs.seen().into_iter().flatten();
+        // One that was stopped in quarantine calls nothing any more, whatever is left of that beside its status.
         jobs.filter(move |job| match job.health(read_at) {
-            Health::Runs(_) | Health::Quarantined | Health::Late => true,
+            Health::Quarantined => job.stopped().is_none(),
+            Health::Runs(_) | Health::Late => true,
             Health::Stopped(_) | Health::Untold(_) => false,
         })
     }

@@ -10,7 +10,7 @@ use controller_core::forest::Forests;
 use controller_core::plan::TargetPlan;
 use controller_core::recipe::PhaseWork;
 use controller_core::scope;
-use controller_core::tenant::Observation;
+use controller_core::tenant::{Observation, Part};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::settings::ConnectSettings;
 use protocol::step::Product;
@@ -46,6 +46,19 @@ impl Since {
             }
             if newest.organization.seen().is_none() && before.organization.seen().is_some() {
                 newest.organization = before.organization.clone();
+            }
+            // Whoever is shown less has seen no configuration disabled, as a whole or one of them.
+            let same = |name: &str| {
+                let mut old = before.configurations.seen().into_iter().flatten();
+                old.find(|one| one.name.eq_ignore_ascii_case(name)).cloned()
+            };
+            match &mut newest.configurations {
+                Part::Seen(all) => {
+                    for one in all.iter_mut().filter(|one| one.jobs.seen().is_none()) {
+                        *one = same(&one.name).unwrap_or_else(|| one.clone());
+                    }
+                }
+                unseen => *unseen = before.configurations.clone(),
             }
         }
         self.tenants.insert(newest.tenant.clone(), newest);

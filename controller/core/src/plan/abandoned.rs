@@ -9,34 +9,42 @@ use protocol::{DomainName, TargetId, TenantId};
 use crate::beyond::Beyond;
 use crate::facts::{Fleetwide, Known};
 use crate::plan::{Plan, TargetPlan};
-use crate::tenant::{Part, Seen, Units};
+use crate::tenant::{Part, Read, Seen, Units};
 
-/// Servers of a tenant that keep their agent, of which it is not known what they serve: a person registered them at the wizard.
-pub(super) fn untold<'a>(
-    known: &Fleetwide,
-    targets: &'a BTreeMap<TargetId, TargetPlan>,
+/// Who may serve a domain besides those of whom it is known: servers of a tenant that keep their agent, of which it is not known what they
+/// serve (a person registered them at the wizard), of whichever topology, and whoever the tenant lists as active and nobody here knows.
+pub(super) fn untold(
+    (known, beyond): (&Fleetwide, &Beyond),
+    targets: &BTreeMap<TargetId, TargetPlan>,
     tenant: &TenantId,
     leaving: &BTreeSet<TargetId>,
-) -> Vec<&'a str> {
-    let may = |(target, part): &(&TargetId, &TargetPlan)| {
-        if part.tenant != *tenant || part.retires() || leaving.contains(*target) {
-            return false;
-        }
-        let Some(known) = known.get(*target) else {
-            return false;
-        };
+) -> Vec<String> {
+    let stays = |target: &TargetId| {
+        !leaving.contains(target) && targets.get(target).is_none_or(|part| !part.retires())
+    };
+    let may = |(target, known): &(&TargetId, &Known)| {
         let facts = known.facts.as_ref();
         let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+        let there = agent.filter(|agent| agent.is_there());
+        let own = targets.get(*target).map(|part| &part.tenant);
+        let of_tenant =
+            |agent: &ProvisioningAgentFacts| agent.tenant.as_ref().or(own) == Some(tenant);
         let told = known.domains.as_ref().is_some_and(|all| !all.is_empty());
-        agent.is_some_and(ProvisioningAgentFacts::is_there) && !told
+        stays(target) && there.is_some_and(of_tenant) && !told
     };
-    let all = targets.iter().filter(may);
-    all.map(|(target, _)| target.as_str()).collect()
+    let all = known.iter().filter(may);
+    let mut all: Vec<String> = all.map(|(target, _)| target.to_string()).collect();
+    let seen = beyond.tenants.get(tenant);
+    all.extend(seen.into_iter().flat_map(|seen| {
+        let strange = seen.observation.unknown_agents(known.keys());
+        strange.map(|agent| format!("{} (listed by the tenant)", agent.machine))
+    }));
+    all
 }
 
 /// Whether an agent serves the domain that does not go: what the tenant has for it is meant then.
 fn goes_on(
-    known: &Fleetwide,
+    (known, beyond): (&Fleetwide, &Beyond),
     targets: &BTreeMap<TargetId, TargetPlan>,
     (tenant, domain, leaving): (&TenantId, &DomainName, &[TargetId]),
 ) -> bool {
@@ -51,12 +59,12 @@ fn goes_on(
             && domains.is_some_and(|domains| domains.contains(domain))
     };
     let leaving: BTreeSet<TargetId> = leaving.iter().cloned().collect();
-    known.iter().any(serves) || !untold(known, targets, tenant, &leaving).is_empty()
+    known.iter().any(serves) || !untold((known, beyond), targets, tenant, &leaving).is_empty()
 }
 
 /// What the last agent of a domain waits for: the order in which a domain ends has its configuration disabled first (product facts 1.12),
-/// and a job whose calls fail is quarantined (1.13 [P]). `None` where none is at work as the tenant was read last, where nobody has read it or
-/// its configurations (which whoever accepted the act was told), and where another agent may serve the domain.
+/// and a job whose calls fail is quarantined (1.13 [P]). `None` where none is at work as they were seen last, where nobody has seen them (which whoever
+/// accepted the act was told), and where another agent may serve the domain. A reading that is shown less says nothing of them.
 pub(crate) fn still_configured(
     plan: &Plan,
     target: &TargetId,
@@ -70,20 +78,18 @@ pub(crate) fn still_configured(
     if !part.retires() || part.is_read_only() || !agent?.is_there() {
         return None;
     }
-    let Seen { observation, by } = beyond.tenants.get(&part.tenant)?;
     let tenant = &plan.lanes.get(&part.lane)?.tenant_name;
-    let at = observation.at;
-    let all = observation.configurations.seen()?;
+    let all = beyond.configured.get(&part.tenant)?;
     let ends = plan
         .domains
         .iter()
         .filter(|(_, service)| service.servers.is_empty() && service.leaving.contains(target));
     ends.into_iter().find_map(|(domain, service)| {
-        let own = all.iter().filter(|one| one.is_of(domain));
-        let mut jobs = own.flat_map(|one| one.at_work(at).map(move |job| (one, job)));
-        let (one, job) = jobs.next()?;
+        let own = all.iter().filter(|(_, one)| one.is_of(domain));
+        let mut jobs = own.flat_map(|(read, one)| one.at_work(read.at).map(move |job| (read, one, job)));
+        let (Read { at, by }, one, job) = jobs.next()?;
         let of = (&part.tenant, domain, service.leaving.as_slice());
-        (!goes_on(known, &plan.targets, of)).then(|| {
+        (!goes_on((known, beyond), &plan.targets, of)).then(|| {
             format!(
                 "configuration {} of {domain} is still at work, as {by} read tenant {tenant} at {at} ({} is {}): without an agent its calls fail, and it is quarantined (G10); whoever runs the tenant disables it, with its scope emptied before where what it synchronized is to go; then `entrain tenant read {tenant}` lifts it",
                 one.name, job.template, job.status

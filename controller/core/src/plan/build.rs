@@ -555,8 +555,8 @@ fn irreversible(
             let seen = tenant.and_then(|tenant| beyond.tenants.get(&tenant.id));
             let before = abandoned::before(domain, seen);
             let going = going.join(", ");
-            let others: Vec<&str> = tenant
-                .map(|tenant| abandoned::untold(known, targets, &tenant.id, &service.leaving))
+            let others: Vec<String> = tenant
+                .map(|tenant| abandoned::untold((known, beyond), targets, &tenant.id, &service.leaving))
                 .unwrap_or_default();
             match others.as_slice() {
                 [] => format!(

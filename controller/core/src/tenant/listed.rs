@@ -86,6 +86,16 @@ impl Observation {
         }
     }
 
+    /// Agents that the tenant calls active and that are of none of these servers.
+    pub(crate) fn unknown_agents<'a>(
+        &'a self,
+        servers: impl Iterator<Item = &'a TargetId> + Clone,
+    ) -> impl Iterator<Item = &'a AgentSeen> {
+        let active = self.agents.seen().into_iter().flatten();
+        let active = active.filter(|agent| agent.is_active());
+        active.filter(move |agent| !servers.clone().any(|server| agent.is(server)))
+    }
+
     /// The agent of a server; `None` where the tenant lists none, or where it is not clear which is its.
     pub(crate) fn agent<'a>(
         &'a self,

@@ -69,7 +69,7 @@ const BESIDE: &[(&str, &str)] = &[
     ),
     (
         "A",
-        "Cloud sync: install, signed in by a credential; the domain's administrator gives one, once",
+        "Cloud sync: install, signed in by a credential; the domain's administrator gives one",
     ),
     (
         "C",

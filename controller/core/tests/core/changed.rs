@@ -702,10 +702,30 @@ fn g10_the_last_agent_of_a_domain_waits_until_its_configuration_is_seen_to_be_di
             |world| reads(world, "Disabled"),
         );
     }
+    // Whose account is shown less has seen nothing disabled, neither as a whole nor of that one.
+    let unseen = Configuration {
+        jobs: Part::NotSeen("403".to_owned()),
+        ..of("a.test", "Active")
+    };
+    for less in [Part::NotSeen("403".to_owned()), Part::Seen(vec![unseen])] {
+        reads(&mut world, "Disabled");
+        world.take(&seen(less.clone()));
+        assert!(world.is_offered("s1.a.test"), "{less:?}");
+        reads(&mut world, "Active");
+        world.take(&seen(less.clone()));
+        assert!(!world.is_offered("s1.a.test"), "{less:?}");
+    }
     for none in [
-        Part::NotSeen("403".to_owned()),
         Part::Seen(Vec::new()),
         Part::Seen(vec![of("b.test", "Active")]),
+        // One that was in quarantine when it was switched off may show that still.
+        Part::Seen(vec![Configuration {
+            jobs: Part::Seen(vec![Job {
+                quarantined: true,
+                ..job("Paused")
+            }]),
+            ..of("a.test", "Paused")
+        }]),
         // What a status does not tell stops nothing, and stands in the plan.
         Part::Seen(vec![of("a.test", "Enthusiastic")]),
     ] {

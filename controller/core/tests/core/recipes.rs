@@ -84,7 +84,7 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
-        title: "Cloud sync: install, signed in by a credential; the domain's administrator gives one, once",
+        title: "Cloud sync: install, signed in by a credential; the domain's administrator gives one",
         topology: "sign_in = \"credential\"\n[domain.\"a.test\"]\ndirectory = \"ask\"\npermissions = [\"basic-read\", \"password-hash-sync\"]\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\ngmsa = \"svcEntraSync$\"\n",
         servers: &[("s1", Has::Nothing)],
         ask: INSTALL,
