@@ -103,7 +103,7 @@ const ROWS: &[(&str, Part)] = &[
         In(&[Installed]),
     ),
     (
-        "Cloud sync: install, signed in by a credential; the domain's administrator gives one, once",
+        "Cloud sync: install, signed in by a credential; the domain's administrator gives one",
         In(&[Installed]),
     ),
     (
