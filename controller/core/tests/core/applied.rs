@@ -128,6 +128,9 @@ const fn number(refusal: &Refusal) -> usize {
 
 const KINDS: usize = 17;
 
+/// Who stands at a plan, what becomes so, and the kind or the words of what is refused then.
+type Row = (Desk, fn(&mut Desk), &'static str);
+
 #[test]
 #[expect(
     clippy::too_many_lines,
@@ -135,7 +138,7 @@ const KINDS: usize = 17;
 )]
 fn each_refusal_has_its_reason_and_its_words() {
     let server = |desk: &Desk| Some(desk.target.clone());
-    let rows: [(Desk, fn(&mut Desk), &str); 20] = [
+    let rows: [Row; 20] = [
         (
             Desk::new(),
             |desk| desk.plan.alarms = vec!["one".to_owned(), "two".to_owned()],

@@ -31,9 +31,11 @@ fn topology(world: &World) -> String {
 /// Which server has received what, in the log's order.
 fn received(world: &World) -> Vec<(String, SecretKind)> {
     let events = world.events().into_iter();
-    let got = events.filter_map(|(target, _, event)| match event {
-        Event::SecretReceived { wanted, .. } => Some((target, wanted)),
-        _ => None,
+    let got = events.filter_map(|(target, _, event)| {
+        let Event::SecretReceived { wanted, .. } = event else {
+            return None;
+        };
+        Some((target, wanted))
     });
     got.collect()
 }
