@@ -799,9 +799,12 @@ pub(super) fn part(
     let (phases, why, people, left_out) = match answer {
         Answer::Do {
             phases,
-            why,
+            mut why,
             people,
-        } => (phases, why, people, false),
+        } => {
+            why.extend(may_set(&phases));
+            (phases, why, people, false)
+        }
         Answer::Nothing(why) => (Vec::new(), vec![why], Vec::new(), true),
     };
     TargetPlan {
@@ -818,6 +821,25 @@ pub(super) fn part(
         people,
         left_out,
     }
+}
+
+/// What a target's preflights may set themselves, where something is not as it must be.
+fn may_set(phases: &[PhaseWork]) -> Option<String> {
+    let steps = phases.iter().flat_map(|work| &work.steps);
+    let fixes = steps.flat_map(|step| {
+        if let Step::Preflight(preflight) = step {
+            preflight.may_fix.as_slice()
+        } else {
+            &[]
+        }
+    });
+    let fixes: BTreeSet<&str> = fixes.map(|fix| fix.as_str()).collect();
+    (!fixes.is_empty()).then(|| {
+        format!(
+            "where it is not as it must be, Entrain sets (may_fix): {}; what was there is recorded, and entrain undo puts it back; what a group policy sets is left",
+            fixes.into_iter().collect::<Vec<_>>().join(", ")
+        )
+    })
 }
 
 fn waves(
