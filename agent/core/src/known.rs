@@ -103,7 +103,7 @@ const TABLE: &[Known] = &[
         of: &[Cmdlets, Trace],
         texts: &["client side timeout limit was exceeded"],
         cause: "a domain controller answers too slowly, or an attribute is not indexed",
-        fix: "index the attribute, or raise LdapConnectionTimeoutInMilliseconds on every agent",
+        fix: "index the attribute, or write a longer one for all agents (options = { ldap_timeout = \"120s\" } of the group) and plan again",
     },
     Known {
         id: "KE07",
@@ -130,7 +130,7 @@ const TABLE: &[Known] = &[
             "from this untrusted publisher",
         ],
         cause: "the execution policy AllSigned refuses a file of the product's module: it is not signed, or its publisher is not trusted on this server",
-        fix: "see Get-ExecutionPolicy -List; have the policy set to RemoteSigned where it is made, or put the publisher's certificate among the trusted publishers of the computer",
+        fix: "see Get-ExecutionPolicy -List; have the policy set to RemoteSigned where it is made; for Connect it does as well to put the publisher's certificate among the trusted publishers of the computer, for a registration of the provisioning agent it does not (PF12)",
     },
     Known {
         id: "KE09",
@@ -163,7 +163,7 @@ const TABLE: &[Known] = &[
             "could not establish trust relationship for the ssl/tls secure channel",
         ],
         cause: "the server does not reach the hybrid identity service, or something on the way opens its connections",
-        fix: "open its URLs and take them out of TLS inspection, then retry; where the product lacks its proxy, which it does not take from the system, write it (proxy of the topology) and plan again",
+        fix: "open its URLs and take them out of TLS inspection, then retry; where the product lacks its proxy, which it does not take from the system, write it (options = { proxy = \"http://HOST:PORT\" } of its group) and plan again",
     },
     Known {
         id: "KE12",

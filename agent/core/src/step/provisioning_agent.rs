@@ -60,7 +60,10 @@ pub fn install(install: &InstallProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Comp
         });
     }
     // What somebody took off by hand owes nothing either.
-    if before.is_none() {
+    if before
+        .as_ref()
+        .is_none_or(ProvisioningAgentFacts::is_removed)
+    {
         forget_owed(cx)?;
     }
     let artifact = cx.artifact(&install.artifact)?;

@@ -80,6 +80,7 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     }
     if there.programs.is_empty() && cx.restart_follows() && restart_is_pending(cx)? {
         // An earlier try may have taken everything off: the agent goes with the restart, and is looked for after it.
+        provisioning_agent::forget_owed(cx)?;
         let summary = "nothing of it is listed any more; the agent is there until Windows restarts";
         return Ok(Complete::new(Completion::AlreadySo, summary));
     }

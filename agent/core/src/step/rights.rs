@@ -135,7 +135,7 @@ fn of_set(mut finding: Finding, set: Permission, written: &[Permission]) -> Find
     );
     if finding.verdict != Verdict::Pass {
         finding.fix = format!(
-            "the domain's administrator runs part 3 of `entrain handover DOMAIN`, which gives {}; what was given on organizational units alone does not show on the domain: take {} out of its `permissions` then, since nobody can see there whether it is whole",
+            "the domain's administrator runs part 3 of `entrain handover DOMAIN`, which gives {}; what was given on organizational units alone does not show on the domain: take {} out of its `permissions` then and plan again, since nobody can see there whether it is whole",
             set.cmdlet_word(),
             set.as_str()
         );

@@ -69,25 +69,36 @@ pub(super) fn of_script(why: &str) -> Option<Trouble> {
 
 /// How far the provisioning agent's trace went before something was done, and when that was. What stood in it by then is of other work,
 /// however well it is known, and so is what Windows recorded before.
-pub(super) struct Before(Option<LogEnds>);
+pub(super) struct Before {
+    ends: Option<LogEnds>,
+    /// An earlier life of the agent began the work: what Windows has recorded may be of that.
+    resumed: bool,
+}
 
 impl Before {
     /// Nothing was done here: all of it counts, what was written last before the rest.
-    pub(super) const NOTHING: Self = Self(None);
+    pub(super) const NOTHING: Self = Self {
+        ends: None,
+        resumed: false,
+    };
 
     /// As it is now. Where that cannot be told, all of it counts.
     pub(super) fn now(cx: &mut Cx<'_>) -> Flow<Self> {
-        Ok(Self(cx.measure_log(Log::ProvisioningAgentTrace)?.ok()))
+        Ok(Self {
+            ends: cx.measure_log(Log::ProvisioningAgentTrace)?.ok(),
+            resumed: cx.resumed(),
+        })
     }
 
     /// From when on what Windows records counts; `None` for all of the last day.
     fn since(&self) -> Option<Timestamp> {
-        self.0.as_ref().map(|ends| ends.at)
+        let ends = self.ends.as_ref().filter(|_| !self.resumed);
+        ends.map(|ends| ends.at)
     }
 
     /// What the agent has written since, oldest first; nothing where it cannot be read.
     pub(super) fn trace(&self, cx: &mut Cx<'_>) -> Flow<Vec<String>> {
-        let lines = cx.read_log_after(Log::ProvisioningAgentTrace, self.0.as_ref())?;
+        let lines = cx.read_log_after(Log::ProvisioningAgentTrace, self.ends.as_ref())?;
         Ok(lines.unwrap_or_default())
     }
 }

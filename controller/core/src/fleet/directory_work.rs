@@ -60,7 +60,9 @@ impl DirectoryWork {
                 "entrain retry {rollout} {target}, or entrain preflight --server {target} TOPOLOGY"
             )
         };
-        format!("these probes pass when they are asked anew ({anew}); nobody's word does")
+        format!(
+            "these probes pass when they are asked anew ({anew}); nobody's word does; where the topology was changed for it, entrain plan and apply ask what it says now"
+        )
     }
 }
 

@@ -238,7 +238,7 @@ impl Fleet {
             )
         } else {
             format!(
-                "entrain skip {id} {target} leaves it out here, and a new plan with its apply takes it up as it is now"
+                "entrain skip {id} {target} --reason WHY leaves it out here, and a new plan with its apply takes it up as it is now"
             )
         };
         because(

@@ -447,7 +447,7 @@ impl Fleet {
                 "it is back, and has not said yet what became of it".to_owned()
             } else {
                 format!(
-                    "it was away when the rollout was aborted, and may be at work until {}: its return says what became of it, or `entrain resolve {id} {target}`",
+                    "it was away when the rollout was aborted, and may be at work until {}: its return says what became of it, or `entrain resolve {id} {target} --reason WHY`",
                     ended(open)
                 )
             };

@@ -14,7 +14,7 @@ use crate::tenant::sentence;
 use crate::versions::{Ended, Versions};
 
 /// What lifts it.
-const LIFTS: &str = "a newer version on it lifts it (entrain plan, or entrain swing where another server is active), or a versions.toml beside the controller's state that no longer says so, and the controller's restart";
+const LIFTS: &str = "a newer version on it lifts it (entrain plan, or entrain swing where another server is active; behind an abort of what holds it), or a versions.toml beside the controller's state that no longer says so, and the controller's restart";
 
 /// Has a plan say what is known of the version of Connect on each of its servers, and warn of what is said of one that becomes
 /// active.

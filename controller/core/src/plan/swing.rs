@@ -197,7 +197,7 @@ fn brought(
     let newest = inputs.artifacts.get(&Product::Connect);
     if newest.is_none_or(|newest| newest.version < wanted) {
         return Err(format!(
-            "no installer of Connect {wanted} or later is in the artifact store: entrain artifact add FILE"
+            "no installer of Connect {wanted} or later is in the artifact store: entrain artifact add FILE --accept-terms"
         ));
     }
     let mut modes = Modes::new();

@@ -482,7 +482,7 @@ pub fn installable(
         let (Some(place), Some(newest)) = (place, available.0.get(&product)) else {
             continue;
         };
-        let fix = "add an installer of a newer version, or correct versions.toml beside the controller's state";
+        let fix = "add an installer of a newer version, or correct versions.toml beside the controller's state and restart the controller";
         let what = |why| {
             format!(
                 "the newest installer of the {} in the store: {why} (G6)",

@@ -272,7 +272,7 @@ fn tenant(
             about.sign_in.way(asked).source
         );
         let fix = format!(
-            "write sign_in = \"{}\", or correct {} beside the controller's state",
+            "write sign_in = \"{}\", or correct {} beside the controller's state and restart the controller",
             chosen.as_str(),
             clouds::FILE
         );

@@ -377,7 +377,7 @@ fn an_abort_ends_at_once_without_whoever_is_away_and_its_word_takes_the_place_of
     assert_eq!(
         row.detail,
         format!(
-            "it was away when the rollout was aborted, and may be at work until {end}: its return says what became of it, or `entrain resolve r1 s1.a.test`"
+            "it was away when the rollout was aborted, and may be at work until {end}: its return says what became of it, or `entrain resolve r1 s1.a.test --reason WHY`"
         )
     );
     world.is_what_the_log_tells();

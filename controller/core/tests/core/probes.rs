@@ -805,7 +805,7 @@ fn what_blocks_stops_those_whom_it_is_about_until_the_tenant_is_read_again() {
     for words in [
         "PF61 of tenant main, as anna read it 10 minutes ago: anna@contoso.com is eligible for it",
         "(G8)",
-        "`entrain tenant read main --operator anna@contoso.com` again lifts it",
+        "`entrain tenant read main --operator anna@contoso.com` again, which lifts it",
     ] {
         assert!(why.contains(words), "{words}: {why}");
     }
