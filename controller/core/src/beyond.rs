@@ -333,16 +333,18 @@ impl Beyond {
         if let Some(all) = seen.observation.configurations.seen() {
             let kept = self.configured.entry(seen.observation.tenant.clone());
             let kept = kept.or_default();
-            let newest = all.iter().map(|one| {
-                let before = kept
-                    .iter()
-                    .find(|(_, before)| before.name.eq_ignore_ascii_case(&one.name));
-                let before = before.filter(|_| one.jobs.seen().is_none());
-                before
-                    .cloned()
-                    .unwrap_or_else(|| (seen.whole(), one.clone()))
-            });
-            *kept = newest.collect();
+            // Two may have one name: where the jobs of one of them were not seen, all of that name stand as they were.
+            let unseen = all.iter().filter(|one| one.jobs.seen().is_none());
+            let unseen: BTreeSet<String> = unseen.map(|one| one.name.to_lowercase()).collect();
+            kept.retain(|(_, before)| unseen.contains(&before.name.to_lowercase()));
+            let stands: BTreeSet<String> = kept
+                .iter()
+                .map(|(_, one)| one.name.to_lowercase())
+                .collect();
+            let newest = all
+                .iter()
+                .filter(|one| !stands.contains(&one.name.to_lowercase()));
+            kept.extend(newest.map(|one| (seen.whole(), one.clone())));
         }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }

@@ -92,7 +92,7 @@ impl Rail {
                 "a host in two tenants, and any configuring step where its tenant and the one with which its agent is registered are not the same"
             }
             Self::G10 => {
-                "an act that cannot be undone and was not accepted by number when its plan was applied; and the removal of a domain's last agent while its tenant was seen to have a configuration at work for it"
+                "an act that cannot be undone and was not accepted by number when its plan was applied; and the removal of a domain's last agent while its tenant was seen to have a configuration at work for it, and nobody else of that tenant may serve it"
             }
         }
     }

@@ -100,7 +100,9 @@ impl AgentSeen {
         self.status.eq_ignore_ascii_case("active")
     }
 
-    fn is(&self, target: &TargetId) -> bool {
+    /// Its machine is that server, by its name.
+    #[must_use]
+    pub fn is(&self, target: &TargetId) -> bool {
         beyond::is(&self.machine, target)
     }
 }

@@ -10,7 +10,7 @@ use controller_core::forest::Forests;
 use controller_core::plan::TargetPlan;
 use controller_core::recipe::PhaseWork;
 use controller_core::scope;
-use controller_core::tenant::{Observation, Part};
+use controller_core::tenant::{AgentSeen, Configuration, Observation};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::settings::ConnectSettings;
 use protocol::step::Product;
@@ -32,6 +32,8 @@ pub(crate) struct Since {
     /// Versions that are taken back just now: these stand in no log, and whoever watches tells them.
     pub(crate) recalled: BTreeSet<(Product, Version)>,
     tenants: BTreeMap<TenantId, Observation>,
+    /// Configurations of each tenant, as whoever was shown their jobs last saw them, and when.
+    configured: BTreeMap<TenantId, Vec<(Timestamp, Configuration)>>,
     forests: Forests,
     settings: BTreeMap<TargetId, (Timestamp, ConnectSettings)>,
 }
@@ -47,19 +49,26 @@ impl Since {
             if newest.organization.seen().is_none() && before.organization.seen().is_some() {
                 newest.organization = before.organization.clone();
             }
-            // Whoever is shown less has seen no configuration disabled, as a whole or one of them.
-            let same = |name: &str| {
-                let mut old = before.configurations.seen().into_iter().flatten();
-                old.find(|one| one.name.eq_ignore_ascii_case(name)).cloned()
-            };
-            match &mut newest.configurations {
-                Part::Seen(all) => {
-                    for one in all.iter_mut().filter(|one| one.jobs.seen().is_none()) {
-                        *one = same(&one.name).unwrap_or_else(|| one.clone());
-                    }
-                }
-                unseen => *unseen = before.configurations.clone(),
+        }
+        // Whoever is shown less has seen no configuration disabled: of a name, all stand as they were while the jobs of one are not seen.
+        if let Some(all) = newest.configurations.seen() {
+            let before = self.configured.remove(&newest.tenant).unwrap_or_default();
+            let mut names: BTreeMap<String, Vec<(Timestamp, Configuration)>> = BTreeMap::new();
+            for one in all {
+                let own = names.entry(one.name.to_lowercase()).or_default();
+                own.push((newest.at, one.clone()));
             }
+            for (name, own) in &mut names {
+                let old = before
+                    .iter()
+                    .filter(|(_, one)| one.name.to_lowercase() == *name);
+                let old: Vec<_> = old.cloned().collect();
+                if !old.is_empty() && own.iter().any(|(_, one)| one.jobs.seen().is_none()) {
+                    *own = old;
+                }
+            }
+            let all = names.into_values().flatten().collect();
+            self.configured.insert(newest.tenant.clone(), all);
         }
         self.tenants.insert(newest.tenant.clone(), newest);
     }
@@ -206,11 +215,20 @@ impl Since {
             // Whoever stays may serve it; and what nothing works of any more serves nobody.
             let last = change.facts.get(target).is_some_and(there)
                 && !others.any(|(_, facts)| there(facts));
-            let seen = self.tenants.get(&part.tenant).filter(|_| last);
-            let works = seen.is_some_and(|seen| {
-                let all = seen.configurations.seen().into_iter().flatten();
-                let mut own = all.filter(|one| one.is_of(domain));
-                own.any(|one| one.at_work(seen.at).next().is_some())
+            // Whom the tenant lists as active and nobody here knows may serve it too.
+            let strange = self.tenants.get(&part.tenant).is_some_and(|seen| {
+                let listed = seen.agents.seen().into_iter().flatten();
+                let mut active = listed.filter(|agent| agent.is_active());
+                let known = |agent: &AgentSeen| change.facts.keys().any(|own| agent.is(own));
+                active.any(|agent| !known(agent))
+            });
+            let seen = self
+                .configured
+                .get(&part.tenant)
+                .filter(|_| last && !strange);
+            let works = seen.is_some_and(|all| {
+                let mut own = all.iter().filter(|(_, one)| one.is_of(domain));
+                own.any(|(at, one)| one.at_work(*at).next().is_some())
             });
             if works {
                 return Err(format!(

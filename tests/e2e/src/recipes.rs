@@ -127,6 +127,10 @@ const ROWS: &[(&str, Part)] = &[
         "Cloud sync: upgrade in place at a site whose rule for restarts is to ask",
         In(&[Upgraded, Guided]),
     ),
+    (
+        "Cloud sync: upgrade in place at a site whose rule for restarts is its window",
+        In(&[Upgraded, Guided]),
+    ),
     ("Cloud sync: options of the service change", Without),
     (
         "Cloud sync: agents whose services were stopped, disabled, or given another account",

@@ -270,7 +270,7 @@ impl Cause {
                 row!(held: "the end of that run, which comes at its next gate"; []; [Lifter::Work])
             }
             Self::NotEnrolled => {
-                row!(held: "its enrollment, with a join file of entrain token"; []; [Lifter::Operator, Lifter::ServerAdministrator])
+                row!(held: "its enrollment, with a join file of entrain token create"; []; [Lifter::Operator, Lifter::ServerAdministrator])
             }
             Self::Doubted => {
                 row!(held: "the copies are taken off and the one that stays enrolls with a new key, once entrain agents replace has freed the name"; []; [Lifter::Operator, Lifter::ServerAdministrator])
@@ -300,7 +300,7 @@ impl Cause {
                 row!(held: "the secret that it asks for, given by entrain secret give"; []; [Lifter::Operator])
             }
             Self::PlannedOtherwise => {
-                row!(held: "a new plan: entrain skip of it here, then entrain plan and apply, which read what it is now"; []; [Lifter::Operator])
+                row!(held: "a new plan, which reads what it is now: behind an entrain skip of it here, or an abort where others of its rollout wait for it; the same verb and apply"; []; [Lifter::Operator])
             }
             Self::AtAnotherRun => {
                 row!(in turn: "the end of that run, which comes at its next gate"; []; [Lifter::Work])
@@ -309,7 +309,7 @@ impl Cause {
                 row!(in turn: "the end of what its agent is telling"; []; [Lifter::Work])
             }
             Self::VersionRefused => {
-                row!(held: "a newer version by a new plan, or versions.toml that says no more against this one"; [Rail::G4, Rail::G6]; [Lifter::Operator])
+                row!(held: "an abort or a skip, and a new plan with a newer version; or a versions.toml that says no more against this one, and the controller's restart"; [Rail::G4, Rail::G6]; [Lifter::Operator])
             }
             Self::Unaccepted => {
                 row!(held: "an abort, and entrain apply of its plan with all that cannot be undone accepted"; [Rail::G10]; [Lifter::Operator])
@@ -318,7 +318,7 @@ impl Cause {
                 row!(held: "an abort and a new plan, whose apply accepts that act; or entrain tenant read, once the tenant shows it no more"; [Rail::G10]; [Lifter::Operator])
             }
             Self::StillConfigured => {
-                row!(held: "whoever runs the tenant disables the configuration of that domain, and entrain tenant read reads that"; [Rail::G10]; [Lifter::TenantAdministrator])
+                row!(held: "whoever runs the tenant disables the configuration of that domain, and entrain tenant read sees that, by an account that is shown its jobs"; [Rail::G10]; [Lifter::TenantAdministrator])
             }
             Self::OtherTenant => {
                 row!(held: "its agent is taken off where it is registered; or an abort and a corrected topology"; [Rail::G9]; [Lifter::ServerAdministrator, Lifter::Operator])
@@ -327,7 +327,7 @@ impl Cause {
                 row!(in turn: "the end of its watch, and a look that finds all well"; []; [Lifter::Time])
             }
             Self::TenantBlocks => {
-                row!(held: "what the probe names is put right in the tenant, and entrain tenant read reads it again; or override G8"; [Rail::G8]; [Lifter::TenantAdministrator, Lifter::Approvers])
+                row!(held: "what the probe names is put right in the tenant, and entrain tenant read reads it again; or an abort and a new plan, where the topology is what is wrong; or override G8"; [Rail::G8]; [Lifter::TenantAdministrator, Lifter::Approvers])
             }
             Self::InBoth => {
                 row!(held: "the units of both tools are made disjoint, and read again; or override G7"; [Rail::G7]; [Lifter::TenantAdministrator, Lifter::DirectoryAdministrator, Lifter::Approvers])
@@ -336,7 +336,7 @@ impl Cause {
                 row!(held: "the other server is seen in staging mode, or is said to be off for good; or override G1"; [Rail::G1]; [Lifter::Operator, Lifter::Approvers])
             }
             Self::Stranger => {
-                row!(held: "that server is enrolled, or gone from what entrain discover finds; or override G1"; [Rail::G1]; [Lifter::Operator, Lifter::Approvers])
+                row!(held: "that server is gone from what entrain discover and tenant read find; or it is enrolled and written into servers, or into gone where Connect is off it for good, behind an abort and a new plan; or override G1"; [Rail::G1]; [Lifter::Operator, Lifter::Approvers])
             }
             Self::TenantMoves => {
                 row!(held: "the end of that move, or a resolve; or override G1"; [Rail::G1, Rail::G7]; [Lifter::Work, Lifter::Operator, Lifter::Approvers])
@@ -348,7 +348,7 @@ impl Cause {
                 row!(held: "the return of that other server's agent; a resolve, where what it was to do first is its change of mode; or an abort and a new plan"; [Rail::G1, Rail::G4]; [Lifter::Agent, Lifter::Operator])
             }
             Self::OtherStopped => {
-                row!(held: "a retry of that other server, or an abort and a new plan"; [Rail::G1, Rail::G4]; [Lifter::Operator])
+                row!(held: "a retry of that other server where it has failed; an abort and a new plan, also where it was skipped or resolved"; [Rail::G1, Rail::G4]; [Lifter::Operator])
             }
             Self::SettingsDiffer => {
                 row!(held: "the settings are made equal and read anew by a retry, or entrain accept approves this difference"; [Rail::G4]; [Lifter::Operator, Lifter::ServerAdministrator])
@@ -383,7 +383,7 @@ impl Cause {
                 row!(in turn: "the end of one that is under way,", or "entrain limits --in-flight with more"; []; [Lifter::Work, Lifter::Operator])
             }
             Self::SiteFull => {
-                row!(in turn: "the end of one that is under way at its site,", or "entrain limits --site with more"; []; [Lifter::Work, Lifter::Operator])
+                row!(in turn: "the end of one that is under way at its site,", or "entrain limits --site SITE --in-flight with more"; []; [Lifter::Work, Lifter::Operator])
             }
             Self::OthersServeFirst => {
                 row!(in turn: "the others serve;", or "override G2"; [Rail::G2]; [Lifter::Work, Lifter::Approvers])

@@ -59,7 +59,7 @@ impl Fleet {
         because(
             Cause::TenantBlocks,
             format!(
-                "{} of tenant {}, as {by} read it {}: {}; wanted: {} (G8); {}; then `entrain tenant read {}{named}` again lifts it",
+                "{} of tenant {}, as {by} read it {}: {}; wanted: {} (G8); {}; what is put right in the tenant is seen by `entrain tenant read {}{named}` again, which lifts it",
                 finding.id,
                 wants.name,
                 scope::age(at, now),

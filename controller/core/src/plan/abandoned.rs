@@ -91,7 +91,7 @@ pub(crate) fn still_configured(
         let of = (&part.tenant, domain, service.leaving.as_slice());
         (!goes_on((known, beyond), &plan.targets, of)).then(|| {
             format!(
-                "configuration {} of {domain} is still at work, as {by} read tenant {tenant} at {at} ({} is {}): without an agent its calls fail, and it is quarantined (G10); whoever runs the tenant disables it, with its scope emptied before where what it synchronized is to go; then `entrain tenant read {tenant}` lifts it",
+                "configuration {} of {domain} is still at work, as {by} read tenant {tenant} at {at} ({} is {}): without an agent its calls fail, and it is quarantined (G10); whoever runs the tenant disables it, with its scope emptied before where what it synchronized is to go; then `entrain tenant read {tenant}` lifts it, by an account that is shown its jobs",
                 one.name, job.template, job.status
             )
         })

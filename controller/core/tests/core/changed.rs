@@ -16,7 +16,9 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan, switch};
 use controller_core::policy;
 use controller_core::rails::Rail;
 use controller_core::record::{Order, Record};
-use controller_core::tenant::{Configuration, Job, Observation, Organization, Part, Units};
+use controller_core::tenant::{
+    AgentSeen, Configuration, Job, Observation, Organization, Part, Units,
+};
 use controller_core::topology::parse;
 use controller_core::versions::Versions;
 use protocol::event::{DiscoveredServer, Event, GmsaObject, Section};
@@ -734,6 +736,37 @@ fn g10_the_last_agent_of_a_domain_waits_until_its_configuration_is_seen_to_be_di
         world.take(&seen(none.clone()));
         assert!(world.is_offered("s1.a.test"), "{none:?}");
     }
+    // Of two of one name, one that was not seen leaves both as they were.
+    let unseen = Configuration {
+        jobs: Part::NotSeen("403".to_owned()),
+        ..of("a.test", "Active")
+    };
+    let two = |first: &str, second: &str| vec![of("a.test", first), of("a.test", second)];
+    world.take(&seen(Part::Seen(two("Paused", "Active"))));
+    assert!(!world.is_offered("s1.a.test"));
+    world.take(&seen(Part::Seen(vec![unseen.clone(), unseen])));
+    assert!(!world.is_offered("s1.a.test"));
+    world.take(&seen(Part::Seen(two("Paused", "Disabled"))));
+    assert!(world.is_offered("s1.a.test"));
+    // Whom the tenant lists as active and nobody here knows may serve it; an agent that is gone, and its own, do not.
+    for (machine, status, lifts) in [
+        ("HR7", "active", true),
+        ("HR7", "inactive", false),
+        ("s1.a.test", "active", false),
+    ] {
+        let mut observation = Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "403");
+        observation.configurations = Part::Seen(vec![of("a.test", "Active")]);
+        observation.agents = Part::Seen(vec![AgentSeen {
+            machine: machine.to_owned(),
+            status: status.to_owned(),
+        }]);
+        world.take(&Record::TenantSeen {
+            observation: Box::new(observation),
+            by: "anna".to_owned(),
+        });
+        assert_eq!(world.is_offered("s1.a.test"), lifts, "{machine} {status}");
+    }
+    reads(&mut world, "Disabled");
     // It has begun, and somebody switches the configuration on again.
     world.issue(ID, "s1.a.test");
     let section = Section {

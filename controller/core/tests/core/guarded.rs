@@ -490,7 +490,7 @@ fn asked(rail: Rail, place: Place) -> Asked {
                 )],
             ),
             Place::Offer => Yes(
-                "holds whatever changes something where fewer were accepted, and an installation that would switch on a tenant's synchronization, as it was read last, where its plan does not name that; and the removal of a domain's last agent while its tenant, as it was read last, has a configuration at work for it",
+                "holds whatever changes something where fewer were accepted, and an installation that would switch on a tenant's synchronization, as it was read last, where its plan does not name that; and the removal of a domain's last agent while its tenant, as its jobs were seen last, has a configuration at work for it that nobody else may serve",
                 &[
                     (UNDONE, "what_was_said_and_accepted_goes"),
                     (

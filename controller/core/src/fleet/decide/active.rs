@@ -84,7 +84,7 @@ impl Fleet {
                     }
                     Some(Some(true)) => continue,
                     Some(Some(false)) if !self.known.contains_key(other) => {
-                        "was the tenant's active Connect server when it was last heard of, and its agent is none of the fleet any more; enroll it again, or, when it is off for good, say so: entrain agents revoke --off"
+                        "was the tenant's active Connect server when it was last heard of, and its agent is none of the fleet any more; enroll it again, or, when it is off for good, say so: entrain agents revoke SERVER --off"
                     }
                     Some(Some(false)) => "is the tenant's active Connect server",
                     Some(None) => "has Connect, and whether it is active cannot be told",
