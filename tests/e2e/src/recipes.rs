@@ -107,6 +107,14 @@ const ROWS: &[(&str, Part)] = &[
         In(&[Installed]),
     ),
     (
+        "Cloud sync: install on two servers, whose account the product makes; the domain's administrator gives a credential to each",
+        In(&[Installed]),
+    ),
+    (
+        "Cloud sync: install where prerequisites may be set",
+        In(&[Installed]),
+    ),
+    (
         "Cloud sync: install in the US Government cloud, by a person at the wizard",
         In(&[Guided]),
     ),
@@ -290,8 +298,10 @@ fn of_page() -> Vec<(&'static str, BTreeSet<&'static str>)> {
     let recipes = page.split("\n## ").skip(1);
     let of = |recipe: &'static str| {
         let (title, rest) = recipe.split_once('\n').unwrap_or((recipe, ""));
-        // The second block is the plan; its list of times names each step once.
-        let plan = rest.split("```").nth(3).unwrap_or_default();
+        // The first block without a language is the plan; its list of times names each step once.
+        let mut blocks = rest.split("```").skip(1).step_by(2);
+        let plan = blocks.find(|block| block.starts_with('\n'));
+        let plan = plan.unwrap_or_default();
         let steps = INSTALLING.iter();
         let steps = steps.filter(|(step, _)| plan.contains(step));
         (title, steps.map(|(_, kind)| *kind).collect())
