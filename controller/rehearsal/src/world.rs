@@ -1143,6 +1143,14 @@ impl World {
         self.looks_around(target);
     }
 
+    /// Whoever is at a server restarts Windows, which waits for that no more.
+    pub fn restarts_windows(&mut self, target: &TargetId) {
+        if let Some(server) = self.servers.get_mut(target) {
+            server.twin.restart();
+        }
+        self.may_differ(target);
+    }
+
     /// A server's agent says no more what its product does, and its session stays: it is stuck.
     pub fn falls_silent(&mut self, target: &TargetId) {
         let (live, now) = (&mut self.live, self.now);
