@@ -11,7 +11,7 @@ use std::time::Duration;
 use agent_core::op::{Op, Outcome};
 use agent_core::procedure::Host;
 use agent_core::run::{Action, Conclusion, Leave, Run};
-use agent_twin::Twin;
+use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, GmsaChange};
 use protocol::key::SigningKey;
 use protocol::secret::{Secret, SecretKind};
@@ -39,6 +39,22 @@ pub(crate) fn leave(after: Option<GmsaChange>) -> Leave {
 
 pub(crate) fn tenant() -> TenantId {
     "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()
+}
+
+/// A server with these faults, at whose wizards somebody of the tenant is.
+pub(crate) fn server(installed: Installed, faults: &[Fault]) -> Twin {
+    Twin::new(Profile {
+        target: target(),
+        installed,
+        person: Some(tenant()),
+        faults: faults.iter().copied().collect(),
+    })
+}
+
+/// One whose agent is registered and serves.
+pub(crate) fn serving(faults: &[Fault]) -> Twin {
+    let (version, tenant) = (NEWEST, tenant());
+    server(Installed::ProvisioningAgent { version, tenant }, faults)
 }
 
 pub(crate) fn target() -> TargetId {

@@ -9,7 +9,7 @@
 
 use agent_core::op::{Log, Op, Outcome, Script};
 use agent_core::product;
-use agent_twin::{Fault, Installed, Profile, Twin};
+use agent_twin::{Fault, Installed, Twin};
 use protocol::event::{Event, Failure, Finding, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::signed::{Ending, StepEnding};
@@ -20,24 +20,10 @@ use protocol::step::{
 use protocol::{DomainName, ServiceOptions};
 use serde_json::json;
 
-use crate::common::{NEWEST, drive, drive_with, target, tenant, text};
+use crate::common::{NEWEST, drive, drive_with, server, serving, target, tenant, text};
 
 /// What this server's agent serves, and what is not its own domain.
 const OTHER: &str = "emea.corp.contoso.com";
-
-fn server(installed: Installed, faults: &[Fault]) -> Twin {
-    Twin::new(Profile {
-        target: target(),
-        installed,
-        person: Some(tenant()),
-        faults: faults.iter().copied().collect(),
-    })
-}
-
-fn serving(faults: &[Fault]) -> Twin {
-    let (version, tenant) = (NEWEST, tenant());
-    server(Installed::ProvisioningAgent { version, tenant }, faults)
-}
 
 fn unregistered(faults: &[Fault]) -> Twin {
     server(Installed::Unregistered { version: NEWEST }, faults)

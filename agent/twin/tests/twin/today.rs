@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use agent_core::op::{Log, Op, Outcome, Script};
 use agent_core::product;
 use agent_core::run::Action;
-use agent_twin::{Fault, Installed, Profile, Twin};
+use agent_twin::{Fault, Installed, Twin};
 use protocol::event::{Event, Failure, Finding};
 use protocol::facts::ServiceState;
 use protocol::signed::Ending;
@@ -24,25 +24,11 @@ use protocol::step::{
 use protocol::{Digest, ServiceOptions, Timestamp};
 use serde_json::json;
 
-use crate::common::{NEWEST, drive_beside, drive_with, target, tenant, text};
+use crate::common::{NEWEST, drive_beside, drive_with, server, serving, target, tenant, text};
 
 /// Lines of the agent that are known: KE02 and KE03.
 const KE02: &str = "[ERROR] Failed changing Windows service credentials to gMSA";
 const KE03: &str = "[ERROR] Unable to install service account pGMSA_1a2b$ after 6 retries";
-
-fn server(installed: Installed, faults: &[Fault]) -> Twin {
-    Twin::new(Profile {
-        target: target(),
-        installed,
-        person: Some(tenant()),
-        faults: faults.iter().copied().collect(),
-    })
-}
-
-fn serving(faults: &[Fault]) -> Twin {
-    let (version, tenant) = (NEWEST, tenant());
-    server(Installed::ProvisioningAgent { version, tenant }, faults)
-}
 
 fn unregistered() -> Twin {
     server(Installed::Unregistered { version: NEWEST }, &[])

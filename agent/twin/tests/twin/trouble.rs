@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use agent_core::op::{Log, Op, Outcome, Script};
 use agent_core::product;
 use agent_core::run::Action;
-use agent_twin::{Fault, Installed, Profile, Twin};
+use agent_twin::{Fault, Installed, Twin};
 use protocol::event::{Event, Failure, Finding, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::signed::Ending;
@@ -25,17 +25,8 @@ use protocol::step::{
 use protocol::{Digest, ServiceOptions, Version};
 
 use crate::common::{
-    NEWEST, drive_at_most, drive_beside, drive_with, manifest, target, tenant, text,
+    NEWEST, drive_at_most, drive_beside, drive_with, manifest, server, target, tenant, text,
 };
-
-fn server(installed: Installed, faults: &[Fault]) -> Twin {
-    Twin::new(Profile {
-        target: target(),
-        installed,
-        person: Some(tenant()),
-        faults: faults.iter().copied().collect(),
-    })
-}
 
 pub(crate) fn upgrade(at_least: Version) -> Vec<Step> {
     vec![
