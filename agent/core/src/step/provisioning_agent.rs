@@ -23,7 +23,7 @@ pub use self::verify::verify;
 pub use self::wizard::guide;
 use crate::known::{self, Source};
 use crate::op::{Log, Op, RegistryValue, Script};
-use crate::procedure::{Complete, Cx, Flow, Stop, fail};
+use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
 use crate::product;
 use crate::step::module::{Account, Call};
 use crate::step::{
@@ -194,10 +194,14 @@ pub(super) fn state_of(
 
 /// Whether cmdlets that register were begun on this server and have not ended well: what it shows of a registration may be half of
 /// one then, since the account is set before the domains are added.
-fn broken_off(cx: &mut Cx<'_>) -> Flow<bool> {
+fn owes(cx: &mut Cx<'_>) -> Flow<Reading<bool>> {
     let noted = cx.number(product::OWED_KEY, product::OWED_REGISTRATION)?;
-    let noted = noted.map(|noted| facts::owed(noted).is_some());
-    noted.map_err(|why| {
+    Ok(noted.map(|noted| facts::owed(noted).is_some()))
+}
+
+/// The same for whoever acts on it: a note that cannot be read is a question.
+fn broken_off(cx: &mut Cx<'_>) -> Flow<bool> {
+    owes(cx)?.map_err(|why| {
         Stop::CannotTell(format!(
             "whether an earlier registration was broken off could not be read: {why}"
         ))
@@ -216,16 +220,6 @@ fn made_good(cx: &mut Cx<'_>) -> Flow<String> {
     }))
 }
 
-/// An agent that was taken off owes nothing: the next one on this server is whole without what was broken off of this one. That the note
-/// could not be ended is no failure of the removal; whoever registers anew ends it.
-pub(super) fn forget_owed(cx: &mut Cx<'_>) -> Flow<()> {
-    let noted = cx.number(product::OWED_KEY, product::OWED_REGISTRATION)?;
-    if noted.is_ok_and(|noted| facts::owed(noted).is_some()) {
-        made_good(cx)?;
-    }
-    Ok(())
-}
-
 /// The same where one was broken off.
 fn made_good_where_owed(cx: &mut Cx<'_>) -> Flow<String> {
     if broken_off(cx)? {
@@ -233,6 +227,15 @@ fn made_good_where_owed(cx: &mut Cx<'_>) -> Flow<String> {
     } else {
         Ok(String::new())
     }
+}
+
+/// An agent that was taken off owes nothing: the next one on this server is whole without what was broken off of this one. That the note
+/// could not be read or ended is no failure of whoever takes it off or installs anew; whoever registers ends it.
+pub(super) fn forget_owed(cx: &mut Cx<'_>) -> Flow<()> {
+    if owes(cx)? == Ok(true) {
+        made_good(cx)?;
+    }
+    Ok(())
 }
 
 /// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process. Where that was broken off before

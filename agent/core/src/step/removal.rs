@@ -65,10 +65,15 @@ fn listed(cx: &mut Cx<'_>) -> Flow<Vec<Program>> {
 /// # Errors
 /// While outcomes are missing, and when it fails or cannot tell.
 pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
+    let removed = taken_off(remove, cx)?;
+    provisioning_agent::forget_owed(cx)?;
+    Ok(removed)
+}
+
+fn taken_off(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> {
     installer::await_earlier(cx)?;
     let there = There::look(cx)?;
     if there.is_gone() {
-        provisioning_agent::forget_owed(cx)?;
         let summary = "no provisioning agent is there";
         return Ok(Complete::new(Completion::AlreadySo, summary));
     }
@@ -80,7 +85,6 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     }
     if there.programs.is_empty() && cx.restart_follows() && restart_is_pending(cx)? {
         // An earlier try may have taken everything off: the agent goes with the restart, and is looked for after it.
-        provisioning_agent::forget_owed(cx)?;
         let summary = "nothing of it is listed any more; the agent is there until Windows restarts";
         return Ok(Complete::new(Completion::AlreadySo, summary));
     }
@@ -106,7 +110,6 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
     cx.leave(None)?;
     let there = There::look(cx)?;
     if restart && there.programs.is_empty() && cx.restart_follows() {
-        provisioning_agent::forget_owed(cx)?;
         let summary = format!("taken off: {}{}", step::names(&removed), installer::RESTART);
         let until = if there.is_gone() {
             ""
@@ -140,7 +143,6 @@ pub fn remove(remove: &RemoveProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complet
         failure.known = known;
         return Err(Stop::Failed(Box::new(failure.with_lines(lines))));
     }
-    provisioning_agent::forget_owed(cx)?;
     let mut summary = format!("taken off: {}", step::names(&removed));
     if restart {
         summary.push_str(installer::RESTART);
