@@ -330,22 +330,8 @@ impl Beyond {
             }
             seen.keep(before);
         }
-        if let Some(all) = seen.observation.configurations.seen() {
-            let kept = self.configured.entry(seen.observation.tenant.clone());
-            let kept = kept.or_default();
-            // Two may have one name: where the jobs of one of them were not seen, all of that name stand as they were.
-            let unseen = all.iter().filter(|one| one.jobs.seen().is_none());
-            let unseen: BTreeSet<String> = unseen.map(|one| one.name.to_lowercase()).collect();
-            kept.retain(|(_, before)| unseen.contains(&before.name.to_lowercase()));
-            let stands: BTreeSet<String> = kept
-                .iter()
-                .map(|(_, one)| one.name.to_lowercase())
-                .collect();
-            let newest = all
-                .iter()
-                .filter(|one| !stands.contains(&one.name.to_lowercase()));
-            kept.extend(newest.map(|one| (seen.whole(), one.clone())));
-        }
+        let configured = self.configured.entry(seen.observation.tenant.clone());
+        seen.keep_configured(configured.or_default());
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }
 

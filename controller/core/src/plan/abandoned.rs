@@ -11,28 +11,34 @@ use crate::facts::{Fleetwide, Known};
 use crate::plan::{Plan, TargetPlan};
 use crate::tenant::{Part, Read, Seen, Units};
 
-/// Who may serve a domain besides those of whom it is known: servers of a tenant that keep their agent, of which it is not known what they
-/// serve (a person registered them at the wizard), of whichever topology, and whoever the tenant lists as active and nobody here knows.
+/// Servers of a tenant on which an agent is registered with it and stays, of whichever topology.
+fn staying<'a>(
+    known: &'a Fleetwide,
+    targets: &BTreeMap<TargetId, TargetPlan>,
+    (tenant, leaving): (&TenantId, &BTreeSet<TargetId>),
+) -> impl Iterator<Item = (&'a TargetId, &'a Known)> {
+    known.iter().filter(move |(target, known)| {
+        let facts = known.facts.as_ref();
+        let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+        let own = |agent: &&ProvisioningAgentFacts| agent.tenant.as_ref() == Some(tenant);
+        agent
+            .filter(own)
+            .is_some_and(ProvisioningAgentFacts::is_there)
+            && !leaving.contains(*target)
+            && targets.get(*target).is_none_or(|part| !part.retires())
+    })
+}
+
+/// Who may serve a domain besides those of whom it is known: those that stay and of which it is not known what they serve (a person
+/// registered them at the wizard), and whoever the tenant lists as active and nobody here knows.
 pub(super) fn untold(
     (known, beyond): (&Fleetwide, &Beyond),
     targets: &BTreeMap<TargetId, TargetPlan>,
     tenant: &TenantId,
     leaving: &BTreeSet<TargetId>,
 ) -> Vec<String> {
-    let stays = |target: &TargetId| {
-        !leaving.contains(target) && targets.get(target).is_none_or(|part| !part.retires())
-    };
-    let may = |(target, known): &(&TargetId, &Known)| {
-        let facts = known.facts.as_ref();
-        let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
-        let there = agent.filter(|agent| agent.is_there());
-        let own = targets.get(*target).map(|part| &part.tenant);
-        let of_tenant =
-            |agent: &ProvisioningAgentFacts| agent.tenant.as_ref().or(own) == Some(tenant);
-        let told = known.domains.as_ref().is_some_and(|all| !all.is_empty());
-        stays(target) && there.is_some_and(of_tenant) && !told
-    };
-    let all = known.iter().filter(may);
+    let told = |known: &Known| known.domains.as_ref().is_some_and(|all| !all.is_empty());
+    let all = staying(known, targets, (tenant, leaving)).filter(|(_, known)| !told(known));
     let mut all: Vec<String> = all.map(|(target, _)| target.to_string()).collect();
     let seen = beyond.tenants.get(tenant);
     all.extend(seen.into_iter().flat_map(|seen| {
@@ -48,18 +54,14 @@ fn goes_on(
     targets: &BTreeMap<TargetId, TargetPlan>,
     (tenant, domain, leaving): (&TenantId, &DomainName, &[TargetId]),
 ) -> bool {
-    let serves = |(target, known): (&TargetId, &Known)| {
-        let facts = known.facts.as_ref();
-        let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
-        let own = agent.filter(|agent| agent.is_there() && agent.tenant.as_ref() == Some(tenant));
-        let domains = known.domains.as_ref();
-        own.is_some()
-            && !leaving.contains(target)
-            && targets.get(target).is_none_or(|part| !part.retires())
-            && domains.is_some_and(|domains| domains.contains(domain))
-    };
     let leaving: BTreeSet<TargetId> = leaving.iter().cloned().collect();
-    known.iter().any(serves) || !untold((known, beyond), targets, tenant, &leaving).is_empty()
+    let mut stay = staying(known, targets, (tenant, &leaving));
+    stay.any(|(_, known)| {
+        known
+            .domains
+            .as_ref()
+            .is_some_and(|all| all.contains(domain))
+    }) || !untold((known, beyond), targets, tenant, &leaving).is_empty()
 }
 
 /// What the last agent of a domain waits for: the order in which a domain ends has its configuration disabled first (product facts 1.12),

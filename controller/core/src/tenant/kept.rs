@@ -1,13 +1,13 @@
 //! What stays of an earlier reading of a tenant where a newer one did not see it: each part keeps when it was seen and by whom, so that
 //! nobody takes it for as young as the reading that carries it along.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Timestamp;
 use protocol::probe::tenant as catalogue;
 use serde::{Deserialize, Serialize};
 
-use super::{Let, Observation, Part, Seen};
+use super::{Configuration, Let, Observation, Part, Seen};
 
 /// A part of a reading that does not change by the hour. In the order in which they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -157,5 +157,20 @@ impl Seen {
         for (part, _) in keeps.iter().filter(|(_, keeps)| *keeps) {
             now.earlier.insert(*part, before.read(*part));
         }
+    }
+
+    /// Takes up the configurations of which it was shown the jobs, beside those that an earlier reading saw. Two may have one name: where
+    /// the jobs of one of them were not seen, all of that name stand as they were.
+    pub(crate) fn keep_configured(&self, kept: &mut Vec<(Read, Configuration)>) {
+        let Some(all) = self.observation.configurations.seen() else {
+            return;
+        };
+        let name = |one: &Configuration| one.name.to_lowercase();
+        let unseen = all.iter().filter(|one| one.jobs.seen().is_none());
+        let unseen: BTreeSet<String> = unseen.map(name).collect();
+        kept.retain(|(_, before)| unseen.contains(&name(before)));
+        let stands: BTreeSet<String> = kept.iter().map(|(_, one)| name(one)).collect();
+        let newest = all.iter().filter(|one| !stands.contains(&name(one)));
+        kept.extend(newest.map(|one| (self.whole(), one.clone())));
     }
 }

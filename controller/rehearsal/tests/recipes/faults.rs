@@ -855,7 +855,7 @@ fn parts(keys: &Keys, faults: &BTreeSet<Fault>) -> Vec<Part> {
                 let ran = drive(bundle, keys, &mut twin, None, LONG_PATIENCE);
                 let goes_on = ran.conclusion.ending == Ending::Completed;
                 sound.push(ran);
-                // Nothing without a fault ends otherwise (`every_recipe_comes_to_its_end`).
+                // Without a fault each comes to its end: the tests with kills hold that.
                 if !goes_on {
                     break;
                 }
