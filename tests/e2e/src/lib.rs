@@ -620,6 +620,14 @@ impl World {
     /// # Panics
     /// When it cannot be run.
     pub fn give_to(&mut self, named: &[&str], value: &str, count: usize) {
+        self.give_of(("admin@contoso.com", value), named, count);
+    }
+
+    /// Gives this user's secret to whoever asks for what is so named, in the background.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub fn give_of(&mut self, (user, value): (&str, &str), named: &[&str], count: usize) {
         let count = count.to_string();
         let give = ["secret", "give", "--stdin", "--count", &count];
         let mut child = self
@@ -627,11 +635,8 @@ impl World {
             .spawn()
             .expect("it runs");
         let mut stdin = child.stdin.take().expect("standard input");
-        std::io::Write::write_all(
-            &mut stdin,
-            format!("admin@contoso.com\n{value}\n").as_bytes(),
-        )
-        .expect("it listens");
+        std::io::Write::write_all(&mut stdin, format!("{user}\n{value}\n").as_bytes())
+            .expect("it listens");
         self.agents.push(child);
     }
 

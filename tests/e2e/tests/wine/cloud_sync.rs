@@ -279,7 +279,7 @@ pub(crate) fn an_odd_value(wine: &Wine) {
     wine.registry(TLS_SERVER, "Enabled", "REG_EXPAND_SZ", ODD);
 }
 
-/// What was set as a prerequisite is put back: the text with its type, and what was not there is gone.
+/// What was set as a prerequisite is put back, beside products that are there: the text with its type, and what was not there is gone.
 pub(crate) fn put_back(world: &World, wine: &Wine) {
     let read = |key: &str| {
         let key = format!("HKLM\\{key}");
@@ -290,7 +290,11 @@ pub(crate) fn put_back(world: &World, wine: &Wine) {
         assert!(read(key).contains("0x1"), "{}", read(key));
     }
     let topology = world.path("retired.toml").display().to_string();
-    let planned = world.json(&["undo", TARGET, &topology, "--json"]);
+    // What is installed needs it: that is put aside by whoever says so.
+    let refused = world.entrain(&["undo", TARGET, &topology, "--json"]);
+    let needed = "needs what was set: retire it first, or say --anyway";
+    assert!(!refused.status.success() && text(&refused).contains(needed));
+    let planned = world.json(&["undo", TARGET, &topology, "--anyway", "--json"]);
     let plan = planned["plan"].as_str().unwrap();
     must(world.entrain(&["apply", plan]), "apply");
     until("it is put back", || {

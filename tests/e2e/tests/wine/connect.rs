@@ -1,6 +1,6 @@
 //! What is done with Connect Sync on the server: by a person at the package and the wizard, seen by the agent.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use e2e::{TENANT, World, text, until};
 use protocol::event::Event;
@@ -43,7 +43,14 @@ pub(crate) fn connect(world: &mut World, wine: &Wine, package: &Path) {
             "[tenant.main]\nid = \"{TENANT}\"\n[connect.main]\nforests = [\"corp.contoso.test\"]\nservers = [\"{TARGET}\"]\nsettings = \"express\"\n"
         ),
     );
-    world.apply(&topology);
+    let wizard = installed(world, wine, &topology, &bytes);
+    becomes_active_again(world, &wizard, &topology);
+    drop(world.audit());
+}
+
+/// It is installed: the agent brings the package, and a person runs it and the wizard to its end. Gives the wizard's folder.
+fn installed(world: &World, wine: &Wine, topology: &str, bytes: &[u8]) -> PathBuf {
+    world.apply(topology);
     until("the package waits for a person", || {
         goes_on(world);
         let tasks = world.json(&["tasks", "list", "--json"]);
@@ -65,8 +72,13 @@ pub(crate) fn connect(world: &mut World, wine: &Wine, package: &Path) {
         (state == "done").then_some(())
     });
     assert_eq!(world.state(TARGET).1, "configured");
-    becomes_active_again(world, &wizard, &topology);
-    drop(world.audit());
+    wizard
+}
+
+/// The same once more, behind everything that was done on the server.
+pub(crate) fn installed_again(world: &World, wine: &Wine, package: &Path) {
+    let topology = world.path("connect.toml").display().to_string();
+    installed(world, wine, &topology, &std::fs::read(package).unwrap());
 }
 
 /// Somebody has put the server into staging mode; it is taken out of it after what it would export was counted.

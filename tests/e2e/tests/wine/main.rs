@@ -10,15 +10,17 @@
 mod agent;
 mod cloud_sync;
 mod connect;
+mod credential;
 mod installers;
 mod server;
+mod transition;
 mod wizard;
 
 use std::process::Command;
 
 use e2e::rails::Rail;
 use e2e::recipes::{Ran, Story};
-use e2e::samba::Samba;
+use e2e::samba::{ADMINISTRATOR, Samba};
 use e2e::signing::{Authority, Usage, VENDOR};
 use e2e::{SECRET, TENANT, World, files, text, until};
 
@@ -29,6 +31,11 @@ const TARGET: &str = "win-01.corp.contoso.test";
 
 /// What the product's stand-in expects as its token; the suite's own secret is not the stand-in's.
 const TOKEN: &str = "a token of nobody";
+/// What it expects of the tenant's administrator where a credential signs in.
+const PASSWORD: &str = "a password of nobody";
+
+/// Each that somebody gives here.
+const SECRETS: [&str; 4] = [TOKEN, PASSWORD, ADMINISTRATOR.1, SECRET];
 
 /// The state of the server in the newest rollout, which has not come to a stop.
 fn goes_on(world: &World) -> String {
@@ -213,14 +220,7 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
         "a signed receipt of the two runs that failed, and three of those that did not"
     );
     assert!(!record.contains(TOKEN) && !record.contains(SECRET));
-    let mut found = Vec::new();
-    files(&wine.drive("ProgramData"), &mut |path| {
-        let bytes = std::fs::read(path).unwrap();
-        if bytes.windows(TOKEN.len()).any(|at| at == TOKEN.as_bytes()) {
-            found.push(path.to_owned());
-        }
-    });
-    assert!(found.is_empty(), "the token lies in {found:?}");
+    holds_no_secret(&wine);
 
     ran.told(Story::Installed, &world);
 
@@ -282,6 +282,14 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     ran.told(Story::BesideSomebody, &world);
 
     cloud_sync::taken_off_by_its_setup(&world, &wine);
+    credential::registered_by_credentials(&mut world, &wine);
+    ran.told(Story::ByCredentials, &world);
+    cloud_sync::taken_off_by_its_setup(&world, &wine);
+    connect::installed_again(&world, &wine, &next_connect);
+    ran.told(Story::ConnectInstalledAgain, &world);
+    transition::moved(&world, &wine, &respun);
+    ran.told(Story::Moved, &world);
+
     cloud_sync::put_back(&world, &wine);
     ran.told(Story::PutBack, &world);
     ran.holds();
@@ -290,5 +298,24 @@ fn the_agent_is_a_windows_service_and_installs_the_provisioning_agent() {
     world.nothing_lost(&[TARGET]);
     world.rails_held(&[Rail::G1, Rail::G2, Rail::G5, Rail::G9]);
     let record = world.audit();
-    assert!(!record.contains(TOKEN) && !record.contains(SECRET));
+    for secret in SECRETS {
+        assert!(!record.contains(secret), "{secret} stands in the record");
+    }
+    holds_no_secret(&wine);
+}
+
+/// No secret lies below the folder in which the agent and the products keep what is theirs.
+fn holds_no_secret(wine: &Wine) {
+    let mut found = Vec::new();
+    files(&wine.drive("ProgramData"), &mut |path| {
+        let bytes = std::fs::read(path).unwrap();
+        let holds = |secret: &&str| {
+            let secret = secret.as_bytes();
+            bytes.windows(secret.len()).any(|at| at == secret)
+        };
+        if SECRETS.iter().any(holds) {
+            found.push(path.to_owned());
+        }
+    });
+    assert!(found.is_empty(), "a secret lies in {found:?}");
 }

@@ -15,14 +15,14 @@ use crate::{TARGET, goes_on};
 const WIZARD: &str = r"C:\Program Files\Microsoft Azure AD Connect Provisioning Agent\AADConnectProvisioningAgentWizard.exe";
 
 /// What a person chooses at its first page: cloud sync, or the other one.
-const CLOUD_SYNC: &str =
+pub(crate) const CLOUD_SYNC: &str =
     "HR-driven provisioning (Workday and SuccessFactors) / Microsoft Entra Connect cloud sync";
 const ON_PREMISES: &str = "On-premises application provisioning";
 
 /// The account that the task tells the person to enter.
-const ACCOUNT: &str = r"CORP\provAgentgMSA$";
+pub(crate) const ACCOUNT: &str = r"CORP\provAgentgMSA$";
 
-const DOMAIN: &str = "corp.contoso.test";
+pub(crate) const DOMAIN: &str = "corp.contoso.test";
 
 /// A story's wish of the stand-ins, until it is dropped.
 struct Asked<'a>(&'a Wine, &'static str);
@@ -40,14 +40,14 @@ impl Drop for Asked<'_> {
     }
 }
 
-fn lines(wine: &Wine, file: &str) -> Vec<String> {
+pub(crate) fn lines(wine: &Wine, file: &str) -> Vec<String> {
     let read = std::fs::read_to_string(wine.drive("standin").join(file));
     let read = read.unwrap_or_default();
     read.lines().map(ToOwned::to_owned).collect()
 }
 
 /// How each step of that kind ended since, in order.
-fn ended(world: &World, since: usize, kind: &str) -> Vec<(Completion, String)> {
+pub(crate) fn ended(world: &World, since: usize, kind: &str) -> Vec<(Completion, String)> {
     let (mut now, mut ended) = (String::new(), Vec::new());
     for (_, _, event) in world.events().into_iter().skip(since) {
         if let Event::StepBegun { kind, .. } = event {
@@ -76,7 +76,7 @@ fn asked_for(world: &World) -> String {
 }
 
 /// What the person at the wizard does, page by page.
-fn at_the_wizard(wine: &Wine, pages: &[&str]) -> std::process::Output {
+pub(crate) fn at_the_wizard(wine: &Wine, pages: &[&str]) -> std::process::Output {
     wine.run_with(&[WIZARD], &pages.join("\n"))
 }
 
