@@ -120,7 +120,7 @@ pub async fn enroll(
     mut pending: impl FnMut(&str),
 ) -> Result<(), EnrollError> {
     let key = State::prepare(folder, &joining.target, &join.controller)?;
-    let epoch = Journal::open(&folder.join("journal"), new_epoch)?
+    let epoch = Journal::open(&folder.join("journal"), Epoch::by_chance)?
         .head()
         .epoch;
     loop {
@@ -195,18 +195,6 @@ pub fn certificate(issued: &Issued) -> CertificateFile {
         renew_after: Timestamp::from_millis(issued.renew_after_millis),
         expires: Timestamp::from_millis(issued.expires_millis),
     }
-}
-
-/// An epoch for a new journal, by chance: a clone or a new journal never has the old one's.
-#[must_use]
-pub fn new_epoch() -> Epoch {
-    let random = SigningKey::generate().public().fingerprint();
-    let bytes = random
-        .0
-        .as_bytes()
-        .first_chunk::<8>()
-        .expect("a digest has 32 bytes");
-    Epoch(u64::from_le_bytes(*bytes) >> 1)
 }
 
 async fn greet(

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use link::{Endpoint, Wire, server_tls};
 use protocol::Epoch;
-use protocol::key::SigningKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -58,7 +57,7 @@ pub async fn start(
     let authority = Arc::new(Authority::open(state)?);
     // A log that has begun never begins again: one that is gone or empty is a loss, not a new controller.
     let begun = state.join(BEGUN);
-    let fresh = (!begun.exists()).then(new_epoch);
+    let fresh = (!begun.exists()).then(Epoch::by_chance);
     let (store, records) = Store::open(&state.join("log.sqlite"), fresh, now, Disk::Aside)?;
     if fresh.is_some() {
         std::fs::write(&begun, "")
@@ -284,16 +283,4 @@ fn lock(state: &Path) -> anyhow::Result<File> {
             Err(error).with_context(|| format!("could not lock {}", path.display()))
         }
     }
-}
-
-/// A number for a new life of the log.
-#[must_use]
-pub fn new_epoch() -> Epoch {
-    let random = SigningKey::generate().public().fingerprint();
-    let bytes = random
-        .0
-        .as_bytes()
-        .first_chunk::<8>()
-        .expect("a digest has 32 bytes");
-    Epoch(u64::from_le_bytes(*bytes) >> 1)
 }

@@ -208,6 +208,19 @@ number_id!(
     /// One life of a log or journal: a new one begins when the old one was lost or restored.
     Epoch, u64, ""
 );
+impl Epoch {
+    /// The epoch of a new log or journal, from the operating system's randomness: a new one, or a clone's, never has the old one's.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    #[must_use]
+    pub fn by_chance() -> Self {
+        let mut bytes = [0; 8];
+        aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives randomness");
+        // It stands in records, whose JSON operators read with SQL: whole numbers have a sign there, and one above that loses digits.
+        Self(u64::from_le_bytes(bytes) >> 1)
+    }
+}
 number_id!(
     /// Place of an event in a journal, from 1; 0 means "none yet".
     EventIndex, u64, ""

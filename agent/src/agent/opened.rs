@@ -11,7 +11,7 @@ use agent_core::stood::Stood;
 use protocol::event::Event;
 use protocol::signed::{AgentRelease, Manifest, Verified, take_up};
 use protocol::wire::latest::Hello;
-use protocol::{Digest, EventIndex, Generation};
+use protocol::{Digest, Epoch, EventIndex, Generation};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -28,7 +28,7 @@ impl Agent {
     /// # Errors
     /// When a file cannot be read or was altered.
     pub fn open(state: State, exec: Exec, speed: Speed) -> Result<Self, AgentError> {
-        let mut journal = Journal::open(&state.folder().join("journal"), crate::enroll::new_epoch)?;
+        let mut journal = Journal::open(&state.folder().join("journal"), Epoch::by_chance)?;
         let host = Host {
             simulated: state.simulated(),
             agent_version: exec.agent_version(),

@@ -8,6 +8,7 @@ use controller_core::fleet::Why;
 use controller_core::plan::{Afterwards, Purpose};
 use controller_core::record::Order;
 use controller_core::topology::json_schema;
+use protocol::Epoch;
 use protocol::answers::DirectoryAnswers;
 use protocol::signed::ControllerKind;
 use protocol::step::Fix;
@@ -416,7 +417,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Verb::Restore { folder } => {
             let by = std::env::var("USER").unwrap_or_else(|_| "an operator".to_owned());
-            let restored = backup::restore(&folder, &state, &by, app::new_epoch(), crate::now())?;
+            let restored = backup::restore(&folder, &state, &by, Epoch::by_chance(), crate::now())?;
             output::print(&format!(
                 "{} is the controller of {}, with {} entries of the log.\nAgents that were revoked or replaced since are known to it as before: revoke them again before it serves their network (`entrain agents revoke`). Agents that were enrolled since are unknown to it and are turned away, with all that they did: enroll them anew (`entrain-agent enroll --new-key`, with a new join file).\nThe controller that it was taken of must not run any more. Start this one with `entrain serve`; its agents come back by themselves and tell what came after. What operators ordered since is forgotten: abort, skip, resolve, limits and a freeze of the fleet. Rollouts are held. Before you resume one, let its agents come back and read in `entrain status` and `entrain why TARGET` what they told last: a rollout whose servers say \"aborted\" was aborted since, so abort it again (`entrain abort`) and do not resume it; one that ran when the backup was made may be over. Skip and resolve again, set limits and `freeze --all` again, then `entrain resume ROLLOUT --after-restore`.",
                 state.display(),
