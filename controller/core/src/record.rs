@@ -439,10 +439,3 @@ pub enum Order {
         off: bool,
     },
 }
-
-impl Order {
-    /// Go on with what was paused.
-    pub const RESUME: Self = Self::Resume {
-        after_restore: false,
-    };
-}

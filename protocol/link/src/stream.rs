@@ -3,13 +3,8 @@
 use protocol::wire::{codec, frame};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use crate::connection::LinkError;
-
-/// Frames read ahead of whoever consumes them.
-const READ_AHEAD: usize = 16;
 
 /// Sends frames, and raw bytes where a frame announced them.
 #[derive(Debug)]
@@ -78,7 +73,7 @@ impl FrameReceiver {
         Self(stream)
     }
 
-    /// Receives one message; `None` when the peer has finished. Not to be dropped half way: see [`Self::pump`].
+    /// Receives one message; `None` when the peer has finished. Not to be dropped half way: what was read of the message would be lost.
     ///
     /// # Errors
     /// When the stream is cut off, or holds what is no such message.
@@ -110,28 +105,5 @@ impl FrameReceiver {
     /// When the stream is cut off before that.
     pub async fn receive_raw(&mut self, buffer: &mut [u8]) -> Result<(), LinkError> {
         self.0.read_exact(buffer).await.map_err(cut)
-    }
-
-    /// Reads whole frames in a task of `tasks` and gives them one by one, so that the consumer may wait for them beside
-    /// other things. After an error, or the end, nothing more comes.
-    pub fn pump<T: DeserializeOwned + Send + 'static>(
-        mut self,
-        tasks: &mut JoinSet<()>,
-    ) -> mpsc::Receiver<Result<T, LinkError>> {
-        let (sender, receiver) = mpsc::channel(READ_AHEAD);
-        tasks.spawn(async move {
-            loop {
-                let frame = match self.receive().await {
-                    Ok(Some(message)) => Ok(message),
-                    Ok(None) => return,
-                    Err(error) => Err(error),
-                };
-                let last = frame.is_err();
-                if sender.send(frame).await.is_err() || last {
-                    return;
-                }
-            }
-        });
-        receiver
     }
 }

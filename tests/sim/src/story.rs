@@ -358,7 +358,15 @@ impl Story {
                 }
             }
             10 => drop(self.order(rollout, Order::Pause).await),
-            11 => drop(self.order(rollout, Order::RESUME).await),
+            11 => drop(
+                self.order(
+                    rollout,
+                    Order::Resume {
+                        after_restore: false,
+                    },
+                )
+                .await,
+            ),
             12 => {
                 let limits = Order::Limits {
                     in_flight: u32::try_from(1 + chance.below(6)).ok(),
@@ -636,7 +644,13 @@ impl Story {
             }
             self.stand_still(false).await;
             for rollout in self.rollouts.clone() {
-                self.order(rollout, Order::RESUME).await;
+                self.order(
+                    rollout,
+                    Order::Resume {
+                        after_restore: false,
+                    },
+                )
+                .await;
                 self.order(rollout, Order::Retry { target: None }).await;
             }
             let until = Instant::now() + HOUR;

@@ -214,7 +214,7 @@ impl Fleet {
                 gates.insert(target.clone(), gate.clone());
             }
             let object = gate.section.gmsa.as_ref();
-            let change = object.and_then(|object| self.changed.get(object));
+            let change = object.and_then(|object| self.last_change(object));
             let mut after = change.filter(|change| change.by != *target).cloned();
             // Serial or not, what another one changed need not be readable first.
             if after.is_some() && self.overrides.is_in_force(target, Rule::G3, now) {

@@ -578,7 +578,9 @@ fn what_a_pause_or_a_freeze_of_the_fleet_has_stopped_is_shown_as_held() {
         (freeze, thaw, Cause::FleetFrozen, "entrain thaw --all"),
         (
             paused(Order::Pause),
-            paused(Order::RESUME),
+            paused(Order::Resume {
+                after_restore: false,
+            }),
             Cause::Paused,
             "entrain resume",
         ),

@@ -216,7 +216,9 @@ fn what_lifts_a_hold_and_who_can_is_shown_where_it_is_shown() {
         made: NOW,
         by: "anna".to_owned(),
     };
-    let resume = order(Order::RESUME);
+    let resume = order(Order::Resume {
+        after_restore: false,
+    });
     let operator = &[Lifter::Operator][..];
     let cases: [(&[Record], Cause, &[Lifter]); 6] = [
         (&[stop], Cause::FleetFrozen, operator),

@@ -635,7 +635,9 @@ impl Sim {
                 self.live.came(target, self.now);
             }
             (8, _) => self.take(order(Order::Pause)),
-            (9, _) => self.take(order(Order::RESUME)),
+            (9, _) => self.take(order(Order::Resume {
+                after_restore: false,
+            })),
             (10, _) => self.take(order(Order::Retry { target: None })),
             (11, _) => self.take(order(Order::Skip {
                 target,
@@ -1111,7 +1113,9 @@ fn what_was_not_accepted_when_everything_stood_still_is_withdrawn_and_offered_an
         sim.take(Record::FleetThawed { by: by.clone() });
         sim.take(Record::Ordered {
             rollout: RolloutId(1),
-            order: Order::RESUME,
+            order: Order::Resume {
+                after_restore: false,
+            },
             by,
         });
         assert_eq!(offered(&sim), [target.as_str()]);
@@ -1152,7 +1156,9 @@ fn a_section_that_was_entered_after_the_backup_counts() {
     }
     sim.take(Record::Ordered {
         rollout: RolloutId(1),
-        order: Order::RESUME,
+        order: Order::Resume {
+            after_restore: false,
+        },
         by: "root".to_owned(),
     });
     let second = sim.targets[5].clone();

@@ -102,7 +102,12 @@ fn target() -> TargetId {
 fn orders() -> Vec<(&'static str, Order)> {
     vec![
         ("pause", Order::Pause),
-        ("resume", Order::RESUME),
+        (
+            "resume",
+            Order::Resume {
+                after_restore: false,
+            },
+        ),
         ("abort", Order::Abort),
         (
             "retry TARGET",
@@ -1127,7 +1132,9 @@ fn a_paused_rollout_begins_nothing_and_an_aborted_one_never_again() {
     let mut world = World::at("pending");
     world.order(&Order::Pause);
     assert!(world.fleet.decide(&world.live, world.now).is_empty());
-    world.order(&Order::RESUME);
+    world.order(&Order::Resume {
+        after_restore: false,
+    });
     assert_eq!(world.fleet.decide(&world.live, world.now).len(), 1);
     for state in STATES {
         let mut world = World::at(state);

@@ -530,7 +530,11 @@ fn every_order_in_every_state_leaves_a_way_on() {
                 world.goes_on();
                 if order == Order::Pause {
                     assert!(world.offered().is_empty());
-                    world.orders(Order::RESUME).unwrap();
+                    world
+                        .orders(Order::Resume {
+                            after_restore: false,
+                        })
+                        .unwrap();
                     world.goes_on();
                     assert!(matches!(world.state(SERVERS[0]), TargetState::Done(_)));
                     continue;

@@ -52,7 +52,14 @@ fn what_is_at_work_after_an_abort_answers_before_a_newer_look_that_is_over() {
     world.applies(1, Purpose::Verify, WIDE, &[S1]);
     world.order(1, Order::Pause).expect("it may be paused");
     looks(&mut world, 2, S1);
-    world.order(1, Order::RESUME).expect("it goes on");
+    world
+        .order(
+            1,
+            Order::Resume {
+                after_restore: false,
+            },
+        )
+        .expect("it goes on");
     assert_eq!(world.issues(), [S1]);
     world.works(S1);
     world.order(1, Order::Abort).expect("it may be aborted");

@@ -454,7 +454,11 @@ fn another_rollout_goes_on_beside_a_rehearsal_from_where_it_is() {
     assert_eq!(paused.course.left, []);
     assert!(paused.course.seconds < beside.course.seconds);
     assert!(render(&paused, &second).contains("r1, which is paused"));
-    world.order(Order::RESUME).expect("it is paused");
+    world
+        .order(Order::Resume {
+            after_restore: false,
+        })
+        .expect("it is paused");
     while world.step() && !world.is_over() {}
     let stands = Stands::of(&second, &world.fleet, &world.live, world.now);
     assert!(stands.others.is_empty());

@@ -286,7 +286,9 @@ fn an_estate_under_faults_holds_every_rule_and_comes_to_its_end() {
             .all(|work| matches!(work.state, TargetState::Done(_)))
     };
     for _ in 0..4 * targets {
-        drop(world.order(Order::RESUME));
+        drop(world.order(Order::Resume {
+            after_restore: false,
+        }));
         Watch::retry(&mut world);
         watch.until(&mut world, Duration::from_secs(4 * 3600));
         if world.is_over() && is_done(&world) {
@@ -359,7 +361,9 @@ fn disturb(
             let paused = world.order(Order::Pause).is_ok();
             let span = chance.between(Duration::from_secs(60), Duration::from_secs(3600));
             watch.until(world, span);
-            drop(world.order(Order::RESUME));
+            drop(world.order(Order::Resume {
+                after_restore: false,
+            }));
             usize::from(paused) + 1
         }
         7 => {

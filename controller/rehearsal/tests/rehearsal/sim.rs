@@ -696,7 +696,13 @@ fn story(seed: u64) -> Tally {
                 away.clear();
             }
             5 => drop(desk.order(&mut world, rollout, Order::Pause)),
-            6 => drop(desk.order(&mut world, rollout, Order::RESUME)),
+            6 => drop(desk.order(
+                &mut world,
+                rollout,
+                Order::Resume {
+                    after_restore: false,
+                },
+            )),
             7 => {
                 world.set_faults(&target, BTreeSet::new());
                 let retry = Order::Retry {
@@ -827,8 +833,13 @@ fn story(seed: u64) -> Tally {
             let resume = Order::Resume {
                 after_restore: true,
             };
-            if !desk.order(&mut world, *rollout, Order::RESUME)
-                && !desk.order(&mut world, *rollout, resume)
+            if !desk.order(
+                &mut world,
+                *rollout,
+                Order::Resume {
+                    after_restore: false,
+                },
+            ) && !desk.order(&mut world, *rollout, resume)
                 && world.fleet.rollouts()[rollout].state == RolloutState::Paused
             {
                 // Somebody tells that it was aborted after the copy that the controller was put back to: it is ended once more.

@@ -103,7 +103,11 @@ impl Late {
             Self::Never => {}
             Self::Frozen => world.freeze(&server(), None),
             Self::Away | Self::Killed | Self::Unoffered => world.arrives(&server()),
-            Self::Paused => world.order(Order::RESUME).expect("it is paused"),
+            Self::Paused => world
+                .order(Order::Resume {
+                    after_restore: false,
+                })
+                .expect("it is paused"),
             Self::Still => world.stands_still(false).expect("it stands still"),
         }
     }

@@ -307,7 +307,14 @@ fn a_fence_that_waits_is_not_begun_once_its_rollout_is_aborted_or_paused() {
                 continue;
             }
             assert_eq!(of_old(&world), TargetState::Pending);
-            world.order_of(failover, Order::RESUME).unwrap();
+            world
+                .order_of(
+                    failover,
+                    Order::Resume {
+                        after_restore: false,
+                    },
+                )
+                .unwrap();
             world.run_until(world.now.plus(day), |_| {});
             assert_eq!(world.changes(&old), ["disable ADSync"]);
             assert!(matches!(of_old(&world), TargetState::Done(_)));

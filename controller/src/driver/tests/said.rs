@@ -450,7 +450,9 @@ fn orders(target: &TargetId) -> Vec<Order> {
     };
     vec![
         Order::Pause,
-        Order::RESUME,
+        Order::Resume {
+            after_restore: false,
+        },
         Order::Abort,
         Order::Retry { target: None },
         Order::Retry {

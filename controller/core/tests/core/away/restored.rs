@@ -4,7 +4,9 @@ use controller_core::fleet::Unaccepted;
 
 use super::*;
 
-const PLAIN: Order = Order::RESUME;
+const PLAIN: Order = Order::Resume {
+    after_restore: false,
+};
 const KNOWING: Order = Order::Resume {
     after_restore: true,
 };
