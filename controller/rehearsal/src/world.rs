@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use agent_core::op::{Op, Outcome};
-use agent_core::step::controllers::LOOK;
 use agent_twin::{Fault, Shared};
 use controller_core::facts::{self, Fleetwide};
 use controller_core::fleet::{
@@ -24,7 +23,6 @@ use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
 use protocol::signed::{ControllerKind, Ending, Manifest, Phase, Role, RoleKeys, TrustRoot, sign};
 use protocol::step::Product;
-use protocol::task::SAID;
 use protocol::{
     Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, PlanId, RolloutId,
     StepIndex, TargetId, Timestamp,
@@ -40,9 +38,6 @@ pub const ROLLOUT: RolloutId = RolloutId(1);
 
 /// Who applies plans.
 const BY: &str = "a rehearsal";
-
-/// How the end of a person's work at a wizard is told that a probe could see, but not on this server.
-const NO_PROBE: &str = "no probe: ";
 
 /// How long a word takes from one side to the other.
 const WAY: Duration = Duration::from_millis(40);
@@ -764,10 +759,7 @@ impl World {
         else {
             return;
         };
-        let said = text.title.starts_with(LOOK)
-            || text.seen_by == SAID
-            || text.seen_by.starts_with(NO_PROBE);
-        let Some(person) = self.ask.person.filter(|_| said) else {
+        let Some(person) = self.ask.person.filter(|_| text.ends_by_word()) else {
             return;
         };
         let looked = Happening::Looked {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_core::step::controllers::LOOK;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -433,9 +432,9 @@ async fn people(hub: Hub) {
                 .fleet
                 .tasks(batch.now)
                 .into_iter()
-                .filter(|task| {
-                    matches!(&task.work, TaskWork::AtServer(text) if text.title.starts_with(LOOK))
-                })
+                .filter(
+                    |task| matches!(&task.work, TaskWork::AtServer(text) if text.ends_by_word()),
+                )
                 .map(|task| task.target)
                 .collect();
             for target in looks {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use protocol::event::GmsaChange;
-use protocol::task::{Page, TaskText};
+use protocol::task::{self, Page, TaskText};
 use protocol::{DomainName, GmsaName, TargetId};
 
 use crate::op::DirectoryAccount;
@@ -29,10 +29,6 @@ const REPLICATION: (u32, Duration) = (20, Duration::from_secs(30));
 
 /// How often it is looked for while a person looks as well.
 const WATCH: Duration = Duration::from_secs(60);
-
-/// How the title begins of work that only a person can end, by looking where this server's account may not. A model of a person knows it by
-/// that; no decision rests on it.
-pub const LOOK: &str = "see that the change of";
 
 /// The controllers of a domain in the order in which they are asked, none twice: the preferred ones, then those that are found.
 ///
@@ -391,7 +387,10 @@ fn person_looks(change: &GmsaChange, domain: &DomainName, last: &Looked) -> Task
     let passed_over = last.passed_over.iter();
     lines.extend(passed_over.map(|why| format!("not asked by this server: {why}")));
     TaskText {
-        title: format!("{LOOK} {name} has reached {}", last.servers.join(" and ")),
+        title: format!(
+            "see that the change of {name} has reached {}",
+            last.servers.join(" and ")
+        ),
         why: format!(
             "{} changed {name} before; two servers that change it on different data would undo each other",
             change.by
@@ -401,7 +400,6 @@ fn person_looks(change: &GmsaChange, domain: &DomainName, last: &Looked) -> Task
             title: "On any workstation with the Active Directory module".to_owned(),
             lines,
         }],
-        seen_by: "the domain controller's answer, where the server's account may read it"
-            .to_owned(),
+        seen_by: task::SHOWN_BY_DIRECTORY.to_owned(),
     }
 }

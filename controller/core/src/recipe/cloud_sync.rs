@@ -10,7 +10,7 @@ use protocol::step::{
     ServedDomain, SetProvisioningAgentOptions, SignIn, StartProvisioningAgent, Step,
     VerifyProvisioningAgent,
 };
-use protocol::task::{Page, TaskText};
+use protocol::task::{self, Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, ServiceOptions, TargetId, Version};
 
 use crate::beyond::GivenOf;
@@ -697,9 +697,7 @@ fn added_by_hand(
             page.lines = vec!["keep the account that is shown".to_owned()];
         }
     }
-    text.seen_by =
-        "no probe: an agent shows its domains in a signed-in session alone. Say that it is done by `entrain tasks attest`"
-            .to_owned();
+    text.seen_by = task::unseen("an agent shows its domains in a signed-in session alone");
     text
 }
 

@@ -4,7 +4,7 @@ use protocol::TargetId;
 use protocol::facts::Facts;
 use protocol::signed::Phase;
 use protocol::step::{GuideConnectRemoval, Step};
-use protocol::task::{Page, TaskText};
+use protocol::task::{self, Page, TaskText};
 
 use crate::recipe::{Answer, PhaseWork, unread};
 use crate::topology::{ConnectEntry, Tenant};
@@ -126,6 +126,6 @@ fn pass_through(tenant: &Tenant, server: &TargetId) -> TaskText {
             "at least one agent on another server is active; otherwise install one first: without any, nobody signs in",
             "then say so: entrain tasks attest",
         ])],
-        seen_by: "no probe of Entrain: a person says it, or the agent on this server is gone".to_owned(),
+        seen_by: task::said_or("the agent on this server is gone"),
     }
 }

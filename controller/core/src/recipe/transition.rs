@@ -7,7 +7,7 @@ use protocol::step::{
     Cloud, DirectoryRights, GuideTransition, Preflight, Product, ServedDomain, SignIn, Step,
     VerifyConnect, VerifyProvisioningAgent,
 };
-use protocol::task::{Page, SAID, TaskText};
+use protocol::task::{self, Page, TaskText};
 use protocol::{DomainName, ServiceOptions, TargetId, Version};
 
 use crate::recipe::PhaseWork;
@@ -256,7 +256,7 @@ fn doubts(server: &TargetId) -> TaskText {
                 "where one does not hold, the tenant stays with Connect: entrain abort",
             ],
         )],
-        seen_by: SAID.to_owned(),
+        seen_by: task::said(),
     }
 }
 
@@ -286,6 +286,6 @@ fn afterwards(entry: &ConnectEntry, tenant: &Tenant, server: &TargetId) -> TaskT
                 "then say so: entrain tasks attest; entrain tenant read brings what the tenant shows into the log",
             ],
         )],
-        seen_by: SAID.to_owned(),
+        seen_by: task::said(),
     }
 }

@@ -2,6 +2,7 @@
 
 use protocol::event::{Completion, GmsaChange, GmsaObject, Section};
 use protocol::step::GuideProvisioningAgent;
+use protocol::task;
 
 use super::{Registered, broken_off, configured, elsewhere, made_good, registered, state_of};
 use crate::procedure::{Complete, Cx, Flow, fail};
@@ -16,8 +17,8 @@ pub fn guide(guide: &GuideProvisioningAgent, cx: &mut Cx<'_>) -> Flow<Complete> 
         return at_wizard(guide, false, cx);
     }
     let mut guide = guide.clone();
-    "no probe: cmdlets that were broken off have left what it would look for. Say that it is done by `entrain tasks attest`"
-        .clone_into(&mut guide.text.seen_by);
+    guide.text.seen_by =
+        task::unseen("cmdlets that were broken off have left what it would look for");
     let mut complete = at_wizard(&guide, true, cx)?;
     complete.summary.push_str(&made_good(cx)?);
     Ok(complete)
