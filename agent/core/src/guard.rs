@@ -3,7 +3,7 @@
 use protocol::key::PublicKey;
 use protocol::refusal::Refusal;
 use protocol::signed::{AgentRelease, Approval, Manifest, Refused, TrustRoot, Verified, verify};
-use protocol::step::{Product, Step};
+use protocol::step::Step;
 use protocol::{BundleId, Digest, Generation, Overridden, TargetId, Timestamp, limits};
 
 /// What the agent knows when a bundle is offered.
@@ -179,41 +179,6 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
     {
         return Err(Refusal::OverLimit(why));
     }
-    let domains = |step: &Step| match step {
-        Step::Preflight(preflight) => {
-            let units = preflight
-                .both_tools
-                .iter()
-                .map(|both| both.units.len().max(1));
-            preflight.domains.len().max(units.sum())
-        }
-        Step::RegisterProvisioningAgent(register) => register.domains.len(),
-        Step::AddDomains(add) => add.domains.len(),
-        Step::DiscoverServers(discover) => discover.domains.len().max(discover.accounts.len()),
-        Step::ReportFacts
-        | Step::InstallProvisioningAgent(_)
-        | Step::GuideProvisioningAgent(_)
-        | Step::VerifyProvisioningAgent(_)
-        | Step::StageConnect(_)
-        | Step::GuideConnect(_)
-        | Step::VerifyConnect(_)
-        | Step::ReviewConnectExports(_)
-        | Step::ReadConnectSettings
-        | Step::FenceConnect
-        | Step::SetProvisioningAgentOptions(_)
-        | Step::StartProvisioningAgent(_)
-        | Step::GuideConnectRemoval(_)
-        | Step::VerifyConnectRemoved
-        | Step::RemoveProvisioningAgent(_)
-        | Step::CollectSupport(_)
-        | Step::RestartServer(_)
-        | Step::UpgradeAgent(_)
-        | Step::CheckTransition
-        | Step::GuideTransition(_)
-        | Step::UndoFixes(_)
-        | Step::AwaitFullSync(_)
-        | Step::VerifyProvisioningAgentRemoved(_) => 0,
-    };
     let hosts = |step: &Step| {
         if let Step::Preflight(preflight) = step {
             preflight.hosts.as_ref().map(|hosts| hosts.longest())
@@ -230,7 +195,7 @@ fn within_limits(manifest: &Manifest) -> Result<(), Refusal> {
     match manifest
         .steps
         .iter()
-        .map(domains)
+        .map(Step::widest)
         .find(|count| *count > limits::MAX_DOMAINS)
     {
         Some(count) => Err(Refusal::OverLimit(format!("{count} domains in one step"))),
@@ -260,36 +225,8 @@ fn too_much(manifest: &Manifest, over: &Overridden) -> Option<String> {
 /// Each step that installs names an artifact of this bundle, of the product that it installs.
 fn artifacts_fit(manifest: &Manifest) -> Result<(), Refusal> {
     for step in &manifest.steps {
-        let (artifact, product) = match step {
-            Step::InstallProvisioningAgent(install) => {
-                (&install.artifact, Product::ProvisioningAgent)
-            }
-            Step::StageConnect(stage) => (&stage.artifact, Product::Connect),
-            Step::ReportFacts
-            | Step::DiscoverServers(_)
-            | Step::Preflight(_)
-            | Step::RegisterProvisioningAgent(_)
-            | Step::AddDomains(_)
-            | Step::GuideProvisioningAgent(_)
-            | Step::VerifyProvisioningAgent(_)
-            | Step::GuideConnect(_)
-            | Step::VerifyConnect(_)
-            | Step::ReviewConnectExports(_)
-            | Step::ReadConnectSettings
-            | Step::FenceConnect
-            | Step::SetProvisioningAgentOptions(_)
-            | Step::StartProvisioningAgent(_)
-            | Step::GuideConnectRemoval(_)
-            | Step::VerifyConnectRemoved
-            | Step::RemoveProvisioningAgent(_)
-            | Step::CollectSupport(_)
-            | Step::RestartServer(_)
-            | Step::UpgradeAgent(_)
-            | Step::CheckTransition
-            | Step::GuideTransition(_)
-            | Step::UndoFixes(_)
-            | Step::AwaitFullSync(_)
-            | Step::VerifyProvisioningAgentRemoved(_) => continue,
+        let Some((artifact, product)) = step.installs() else {
+            continue;
         };
         let named = manifest
             .artifacts
