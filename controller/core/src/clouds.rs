@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::plan::{LanePlan, Plan};
+use crate::plan::{LanePlan, Plan, lane};
 use crate::versions::{Certainty, Day};
 
 /// Name of the file that takes the place of these data, beside the controller's state.
@@ -471,7 +471,7 @@ impl Clouds {
 type Wanted<'a> = (&'a str, Cloud, Product);
 
 fn wanted<'a>((name, lane): (&String, &'a LanePlan)) -> Wanted<'a> {
-    let product = if name.starts_with("connect.") {
+    let product = if lane::is_of(name, Product::Connect) {
         Product::Connect
     } else {
         Product::ProvisioningAgent

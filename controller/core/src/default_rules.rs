@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::event::{Finding, Verdict};
 use protocol::probe::controller as catalogue;
 use protocol::settings::{ConnectSettings, SettingsPart};
+use protocol::step::Product;
 use protocol::{TargetId, Version};
 
 use crate::plan::Plan;
@@ -93,7 +94,7 @@ pub fn peers<'a>(plan: &'a Plan, server: &TargetId) -> BTreeSet<&'a TargetId> {
     let own = entries.filter(|entry| entry.servers.contains(server));
     let of_entry = own.flat_map(|entry| &entry.servers);
     let is_beside = |(_, other): &(&TargetId, &crate::plan::TargetPlan)| {
-        part.lane.starts_with("connect.") && other.lane == part.lane
+        part.is_of(Product::Connect) && other.lane == part.lane
     };
     let of_lane = plan.targets.iter().filter(is_beside);
     let of_lane = of_lane.map(|(other, _)| other);

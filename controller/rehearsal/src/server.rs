@@ -19,6 +19,7 @@ use protocol::key::SigningKey;
 use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Manifest, TrustRoot, Verified};
+use protocol::step::Product;
 use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Timestamp};
 
 /// How fast an artifact comes over a site's line, in bytes a second.
@@ -103,7 +104,7 @@ impl Server {
         let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
         let agent = agent.filter(|agent| !agent.is_removed());
         let connect = facts.and_then(|facts| facts.connect.as_ref());
-        let of_connect = part.lane.starts_with("connect.");
+        let of_connect = part.is_of(Product::Connect);
         let installed = match (agent, connect) {
             (_, Some(connect)) if of_connect => match connect.version {
                 Some(version) => Installed::Connect {

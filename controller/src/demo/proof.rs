@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::TargetId;
 use protocol::event::Event;
+use protocol::step::Product;
 
 use crate::http::types::{Frame, LogRow};
+use controller_core::plan::lane;
 use controller_core::record::Record;
 
 fn events(rows: &[LogRow]) -> impl Iterator<Item = (&TargetId, &Event)> {
@@ -121,7 +123,8 @@ fn serves(target: &TargetId, lane: &str, domain: &str) -> bool {
         .home_domain()
         .map(|home| home.to_string())
         .unwrap_or_default();
-    lane.starts_with("agents.") && (domain == home || domain.ends_with(&format!(".{home}")))
+    lane::is_of(lane, Product::ProvisioningAgent)
+        && (domain == home || domain.ends_with(&format!(".{home}")))
 }
 
 /// Whether more than one Connect server was ever reported as active at once.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use protocol::event::Grade;
+use protocol::step::Product;
 use protocol::{DomainName, RolloutId, TargetId, Timestamp};
 
 use crate::fleet::decide::soaks_until;
@@ -13,7 +14,7 @@ use crate::tenant::{Cycles, Seen};
 
 /// Grades above "configured" are those of the provisioning agent; Connect's own end at "configured".
 pub(super) fn is_graded(plan: &Plan, part: &TargetPlan) -> bool {
-    plan.kind == Kind::Install && part.lane.starts_with("agents.") && !part.retires()
+    plan.kind == Kind::Install && part.is_of(Product::ProvisioningAgent) && !part.retires()
 }
 
 /// What work lacks that was done to its end, as the question that a person answers.

@@ -11,7 +11,7 @@ use protocol::event::{Finding, Freeze, GmsaChange, GmsaObject, Section};
 use protocol::key::PublicKey;
 use protocol::settings::ConnectSettings;
 use protocol::signed::Phase;
-use protocol::step::Step;
+use protocol::step::{Product, Step};
 use protocol::{
     Attempt, BundleId, Digest, DomainName, Generation, GmsaName, PlanId, RolloutId, StepIndex,
     TargetId, TenantId, Timestamp,
@@ -373,7 +373,7 @@ impl Fleet {
             .flat_map(|rollout| &rollout.plan.targets)
         {
             let mode = self.modes.get(target);
-            if let Some(mode) = mode.filter(|_| part.lane.starts_with("connect.")) {
+            if let Some(mode) = mode.filter(|_| part.is_of(Product::Connect)) {
                 let modes = tenants.entry(&part.tenant).or_default();
                 modes.insert(target.clone(), *mode);
             }

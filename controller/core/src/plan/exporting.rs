@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use protocol::TargetId;
-use protocol::step::{ConnectWork, Step};
+use protocol::step::{ConnectWork, Product, Step};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Inputs, Kind, LanePlan, Plan};
+use crate::plan::{Inputs, Kind, LanePlan, Plan, lane};
 use crate::topology::ConnectEntry;
 
 /// What the servers of a Connect entry were when the plan was made.
@@ -37,7 +37,7 @@ pub(super) fn now(
     lanes: &BTreeMap<String, LanePlan>,
 ) -> BTreeMap<String, Exporting> {
     let entries = inputs.topology.connect.iter();
-    let named = entries.map(|(name, entry)| (format!("connect.{name}"), entry));
+    let named = entries.map(|(name, entry)| (lane::of_entry(name), entry));
     let own = named.filter(|(lane, _)| lanes.contains_key(lane));
     own.map(|(lane, entry)| (lane, of(inputs, entry))).collect()
 }
@@ -89,7 +89,7 @@ pub(super) fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     for lane in plan
         .lanes
         .keys()
-        .filter(|lane| lane.starts_with("connect."))
+        .filter(|lane| lane::is_of(lane, Product::Connect))
     {
         let own = |target: &TargetId| {
             let part = plan.targets.get(target);

@@ -5,6 +5,7 @@ mod build;
 mod exporting;
 mod fit;
 mod import;
+pub mod lane;
 mod report;
 mod rules;
 mod swing;
@@ -33,7 +34,7 @@ use std::time::Duration;
 use protocol::event::Grade;
 use protocol::merkle;
 use protocol::signed::{ArtifactRef, Phase, work_leaf};
-use protocol::step::{Cloud, ConnectWork, Step};
+use protocol::step::{Cloud, ConnectWork, Product, Step};
 use protocol::{Digest, DomainName, Fingerprint, PlanId, TargetId, TenantId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -194,6 +195,12 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 impl TargetPlan {
+    /// Tells whether it belongs to a lane of that product: on a server with both products, to that of its group.
+    #[must_use]
+    pub fn is_of(&self, product: Product) -> bool {
+        lane::is_of(&self.lane, product)
+    }
+
     /// Leaves out what its work does not rest on: an agent is upgraded whatever the products on its server are by then.
     pub(crate) fn assume(&mut self, purpose: Purpose) {
         if purpose == Purpose::Agents {

@@ -8,7 +8,7 @@ use protocol::step::{Product, RestartBy, Step};
 use protocol::{DomainName, TargetId, TenantId};
 
 use crate::plan::timetable::{TOKEN_LIFE, about};
-use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, exporting, timetable};
+use crate::plan::{Brings, DomainPlan, Kind, Plan, TargetPlan, exporting, lane, timetable};
 use crate::policy;
 use crate::readiness::{Named, Standing};
 use crate::recipe::{PhaseWork, download};
@@ -614,7 +614,7 @@ fn work(plan: &Plan, part: &TargetPlan, out: &mut String) -> std::fmt::Result {
 
 /// How long the product is watched, and how that is counted.
 fn soaks(part: &TargetPlan) -> String {
-    let product = if part.lane.starts_with("connect.") {
+    let product = if part.is_of(Product::Connect) {
         Product::Connect
     } else {
         Product::ProvisioningAgent
@@ -672,7 +672,7 @@ fn lanes(plan: &Plan, out: &mut String) -> std::fmt::Result {
                 1 => "1 server".to_owned(),
                 many => format!("{many} servers"),
             };
-            if lane.starts_with("connect.") {
+            if lane::is_of(lane, Product::Connect) {
                 let forests: Vec<&str> = of.covers.iter().map(DomainName::as_str).collect();
                 writeln!(out, "  {lane}: {servers} over {}", forests.join(", "))?;
             } else {

@@ -11,8 +11,8 @@ use crate::active::{Modes, active};
 use crate::calendar::SiteRule;
 use crate::facts;
 use crate::plan::build::{Asked, FENCED, SAID_OFF, lanes, part, strangers, tenants};
-use crate::plan::exporting;
 use crate::plan::{Compare, Inputs, Kind, LanePlan, Limits, Plan, TargetPlan, Wait};
+use crate::plan::{exporting, lane};
 use crate::recipe::{Answer, switch};
 use crate::topology::{Change, ConnectEntry, Tenant, Topology};
 
@@ -139,7 +139,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
             "{to} has Connect {version}, and {wanted} is wanted: it is upgraded before it becomes active (G4): entrain plan does it, or entrain swing {to} does both"
         ));
     }
-    let lane = format!("connect.{name}");
+    let lane = lane::of_entry(name);
     let answer = |phases, why: Vec<String>| Answer::Do {
         phases,
         why,

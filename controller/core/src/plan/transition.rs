@@ -8,9 +8,9 @@ use protocol::facts::{ConnectFacts, Facts};
 use crate::active::{Modes, active};
 use crate::facts;
 use crate::plan::build::{Asked, SAID_OFF, lanes, part, strangers, tenants};
-use crate::plan::exporting;
 use crate::plan::switch::{entry_of, stays};
 use crate::plan::{Inputs, Kind, LanePlan, Limits, Plan, TargetPlan};
+use crate::plan::{exporting, lane};
 use crate::recipe::cloud_sync::home_of;
 use crate::recipe::{Answer, transition as recipe};
 use crate::topology::{Change, ConnectEntry};
@@ -43,7 +43,7 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
     let modes = modes(inputs, entry)?;
     let facts = the_active(inputs, entry, server, &modes)?;
     let home = home_of(server, facts)?;
-    let lane = format!("connect.{name}");
+    let lane = lane::of_entry(name);
     let whose = |server: &TargetId, answer| {
         let mut part = part(
             tenant.id.clone(),
@@ -113,7 +113,7 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
         if own.is_empty() {
             continue;
         }
-        let lane = format!("connect.{name}");
+        let lane = lane::of_entry(name);
         let moved = inputs.beyond.moved.get(&tenant.id);
         // What the topology says already needs no server's answer.
         let too_many = forests_beyond(name, entry);

@@ -10,7 +10,7 @@ use protocol::step::{Fix, Step, UndoFixes};
 use crate::finding;
 use crate::plan::build::{Services, domains_of, part};
 use crate::plan::transition::empty;
-use crate::plan::{Inputs, Kind, Plan};
+use crate::plan::{Inputs, Kind, Plan, lane};
 use crate::recipe::{Answer, PhaseWork};
 use crate::topology::{At, Change, Topology};
 
@@ -144,7 +144,7 @@ fn place_of<'a>(topology: &'a Topology, server: &TargetId) -> Option<Place<'a>> 
     let group = topology.agents.iter().find_map(|(name, group)| {
         let stays = group.hosts.iter().any(is);
         (stays || group.retired.iter().any(is)).then(|| Place {
-            lane: format!("agents.{name}"),
+            lane: lane::of_group(name),
             tenant: &group.tenant,
             site: group.site.as_ref(),
             may_fix: &group.may_fix,
@@ -155,7 +155,7 @@ fn place_of<'a>(topology: &'a Topology, server: &TargetId) -> Option<Place<'a>> 
         topology.connect.iter().find_map(|(name, entry)| {
             let stays = entry.servers.iter().any(is);
             (stays || entry.retired.iter().any(is)).then(|| Place {
-                lane: format!("connect.{name}"),
+                lane: lane::of_entry(name),
                 tenant: &entry.tenant,
                 site: entry.site.as_ref(),
                 may_fix: &entry.may_fix,

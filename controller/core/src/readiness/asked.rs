@@ -4,7 +4,7 @@ use protocol::signed::{StepEnding, StepRecord};
 use protocol::step::{Preflight, Product, ServedDomain, Step};
 use protocol::{DomainName, TargetId};
 
-use crate::plan::Inputs;
+use crate::plan::{Inputs, lane};
 use crate::recipe::{cloud_sync, connect};
 
 /// What was asked, and what was not, though it was to be.
@@ -132,7 +132,8 @@ pub(super) fn would_ask(inputs: Inputs<'_>, target: &TargetId, lane: &str) -> Op
         ..
     } = inputs;
     let (_, facts) = known.get(target)?.facts.as_ref()?;
-    let steps = if let Some(name) = lane.strip_prefix("agents.") {
+    let (product, name) = lane::whose(lane)?;
+    let steps = if product == Product::ProvisioningAgent {
         let (_, group) = topology
             .agents
             .iter()
@@ -141,7 +142,6 @@ pub(super) fn would_ask(inputs: Inputs<'_>, target: &TargetId, lane: &str) -> Op
         group.hosts.iter().find(|(host, _)| host == target)?;
         cloud_sync::readiness((topology, &beyond.suffixes), group, tenant, target, facts).ok()?
     } else {
-        let name = lane.strip_prefix("connect.")?;
         let (_, entry) = topology
             .connect
             .iter()

@@ -572,11 +572,7 @@ pub fn stops(probed: &Probed, part: &TargetPlan, from: usize) -> bool {
         mended_by_active,
         nobody_active: _,
     } = probed;
-    let own = match product {
-        Product::ProvisioningAgent => part.lane.starts_with("agents."),
-        Product::Connect => part.lane.starts_with("connect."),
-    };
-    if !own || !finding.blocks() || finding.id == catalogue::PF67.id {
+    if !part.is_of(*product) || !finding.blocks() || finding.id == catalogue::PF67.id {
         return false;
     }
     if *mended_by_active && part.makes_active() {

@@ -6,7 +6,7 @@ use protocol::event::{Completion, Event, Failure, Verdict};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::refusal::Refusal;
 use protocol::signed::{Ending, Phase};
-use protocol::step::{Served, Step};
+use protocol::step::{Product, Served, Step};
 use protocol::{Attempt, Generation, RolloutId, TargetId, TenantId, Timestamp};
 
 use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, NetbiosSeen, SuffixesSeen};
@@ -795,7 +795,7 @@ enum Moves {
 fn moves(rollout: &Rollout, target: &TargetId, ending: &Ending) -> Option<(TenantId, Moves)> {
     let part = rollout.plan.targets.get(target)?;
     let phase = rollout.work.get(target)?.phase;
-    if *ending != Ending::Completed || !part.lane.starts_with("connect.") {
+    if *ending != Ending::Completed || !part.is_of(Product::Connect) {
         return None;
     }
     let verified = || {

@@ -7,11 +7,11 @@ use protocol::step::{Product, Step};
 use protocol::{DomainName, TargetId};
 
 use crate::facts::Fleetwide;
-use crate::plan::TargetPlan;
 use crate::plan::build::forests::{earliest, unverified};
 use crate::plan::build::{
     Inputs, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, inspection, part,
 };
+use crate::plan::{TargetPlan, lane};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
 use crate::recipe::{Answer, agent, cloud_sync, discover, removal, support};
@@ -114,7 +114,7 @@ pub(super) fn agents(
             let mut part = part(
                 tenant.id.clone(),
                 known,
-                format!("agents.{name}"),
+                lane::of_group(name),
                 domains,
                 answer,
             );
@@ -140,7 +140,7 @@ pub(super) fn agents(
             members.insert(
                 host.clone(),
                 Member {
-                    lane: format!("agents.{name}"),
+                    lane: lane::of_group(name),
                     labels: group.labels.clone(),
                     domains: group.serves.iter().map(|(name, _)| name.clone()).collect(),
                     last,

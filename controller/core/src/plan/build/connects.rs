@@ -14,7 +14,7 @@ use crate::plan::build::{
     installs_active, part, strangers,
 };
 use crate::plan::import::imports;
-use crate::plan::{TargetPlan, rules};
+use crate::plan::{TargetPlan, lane, rules};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
 use crate::recipe::{Answer, agent, connect, connect_removal, discover};
@@ -145,7 +145,7 @@ pub(super) fn connects(
                     inspection(steps, READINESS)
                 }
             };
-            let lane = format!("connect.{name}");
+            let lane = lane::of_entry(name);
             let mut part = part(tenant.id.clone(), known, lane.clone(), Vec::new(), answer);
             part.assume(purpose);
             part.site = entry.site.as_ref().map(|site| site.value.clone());
