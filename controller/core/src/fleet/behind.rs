@@ -2,10 +2,9 @@
 
 use protocol::{RolloutId, TargetId, Timestamp};
 
-use crate::fleet::decide::{frozen, still};
 use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::live::Live;
-use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState, Work};
+use crate::fleet::state::{Fleet, Rollout, TargetState, Work};
 use crate::fleet::turn::{Budget, Turn};
 
 impl Hold {
@@ -92,7 +91,7 @@ impl Fleet {
             let why = format!("{away}, in the middle of its work");
             return because(Cause::AwayAtWork, why);
         }
-        if let Some(hold) = self.is_stopped(target, (live, now))
+        if let Some(hold) = self.stands_still(target, (live, now))
             && !self.may_be_in_a_section(target, now)
         {
             return Some(hold);
@@ -121,21 +120,6 @@ impl Fleet {
             | TargetState::Unknown
             | TargetState::Resolved(_) => None,
         }
-    }
-
-    /// What has a target that is in the middle of its work stop at its next gate, and stay there: everything stands still, its
-    /// rollout is paused, or its administrator has frozen it.
-    pub(super) fn is_stopped(&self, target: &TargetId, at: (&Live, Timestamp)) -> Option<Hold> {
-        let open = self.open.get(target)?;
-        if let Some(order) = &self.stopped {
-            return because(Cause::FleetFrozen, still(order));
-        }
-        let rollout = self.rollouts.get(&open.rollout)?;
-        if rollout.state == RolloutState::Paused {
-            return because(Cause::Paused, rollout.paused(open.rollout));
-        }
-        let freeze = self.freeze_in_force(target, at.0, at.1)?;
-        because(Cause::ServerFrozen, frozen(freeze))
     }
 
     /// What holds a target that is in a section, or has leave for one.

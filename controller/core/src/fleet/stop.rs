@@ -1,3 +1,5 @@
+//! Who must stop in the middle of their work, and who stands still there.
+//!
 //! Whoever is at a wizard of Connect for days is told at once when the world has changed so that going on would break G1: what was asked
 //! when the work was offered is asked for as long as it is open. When it is right again, the task goes on by itself.
 
@@ -6,9 +8,11 @@ use std::collections::BTreeSet;
 use protocol::step::{ConnectWork, Step};
 use protocol::{StepIndex, TargetId, Timestamp};
 
-use crate::fleet::hold::Hold;
+use crate::fleet::decide::{frozen, still};
+use crate::fleet::hold::{Cause, Hold, because};
+use crate::fleet::live::Live;
 use crate::fleet::overriding::Passed;
-use crate::fleet::state::{Fleet, TargetState};
+use crate::fleet::state::{Fleet, RolloutState, TargetState};
 use crate::overrides::Rule;
 use crate::plan::TargetPlan;
 
@@ -59,5 +63,20 @@ impl Fleet {
             Some(format!("{target}: {}", hold.why))
         };
         self.open.keys().filter_map(stop)
+    }
+
+    /// What has a target that is in the middle of its work stop at its next gate, and stay there: everything stands still, its
+    /// rollout is paused, or its administrator has frozen it.
+    pub(super) fn stands_still(&self, target: &TargetId, at: (&Live, Timestamp)) -> Option<Hold> {
+        let open = self.open.get(target)?;
+        if let Some(order) = &self.stopped {
+            return because(Cause::FleetFrozen, still(order));
+        }
+        let rollout = self.rollouts.get(&open.rollout)?;
+        if rollout.state == RolloutState::Paused {
+            return because(Cause::Paused, rollout.paused(open.rollout));
+        }
+        let freeze = self.freeze_in_force(target, at.0, at.1)?;
+        because(Cause::ServerFrozen, frozen(freeze))
     }
 }

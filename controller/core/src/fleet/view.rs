@@ -482,7 +482,7 @@ impl Fleet {
         }
         // A run that is under way goes on to its next gate, and there it waits; one that asks for leave was answered above.
         let waits = work.state != TargetState::Pending && !work.state.is_terminal();
-        if let Some(stop) = self.is_stopped(target, (live, now))
+        if let Some(stop) = self.stands_still(target, (live, now))
             && waits
             && !self.asked.contains_key(target)
         {

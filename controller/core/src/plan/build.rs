@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::beyond::Beyond;
 use crate::facts::{self, Fleetwide};
 use crate::finding::Place;
-use crate::plan::abandoned;
+use crate::plan::last_agent;
 use crate::plan::{DomainPlan, Kind, LanePlan, Limits, Plan, TargetPlan, TenantPart, exporting};
 use crate::policy::{Policy, Selector};
 use crate::recipe::discover::Askers;
@@ -249,7 +249,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         exports,
     };
     let ends = plan.targets.keys().filter_map(|target| {
-        let why = abandoned::still_configured(&plan, target, known, inputs.beyond)?;
+        let why = last_agent::still_configured(&plan, target, known, inputs.beyond)?;
         Some((target.clone(), format!("held: {why}")))
     });
     let ends: Vec<(TargetId, String)> = ends.collect();
@@ -553,10 +553,10 @@ fn irreversible(
                 .find(serves)
                 .and_then(|group| topology.tenants.get(&group.tenant.value));
             let seen = tenant.and_then(|tenant| beyond.tenants.get(&tenant.id));
-            let before = abandoned::before(domain, seen);
+            let before = last_agent::before(domain, seen);
             let going = going.join(", ");
             let others: Vec<String> = tenant
-                .map(|tenant| abandoned::untold((known, beyond), targets, &tenant.id, &service.leaving))
+                .map(|tenant| last_agent::untold((known, beyond), targets, &tenant.id, &service.leaving))
                 .unwrap_or_default();
             match others.as_slice() {
                 [] => format!(

@@ -1,11 +1,11 @@
 //! The plan: the ordered difference between topology and facts, with a report that says why. Same inputs, same bytes.
 
-mod abandoned;
 mod build;
 mod exporting;
 mod fit;
 mod import;
 pub mod lane;
+mod last_agent;
 mod report;
 mod rules;
 mod swing;
@@ -15,12 +15,12 @@ pub(crate) mod told;
 mod transition;
 mod undo;
 
-pub(crate) use abandoned::still_configured;
 pub use build::{Inputs, Purpose, plan};
 pub(crate) use build::{installs_active, stranger, switched_on};
 pub use exporting::Exporting;
 pub(crate) use fit::{breaks, holds};
 pub use fit::{judge, refuses};
+pub(crate) use last_agent::still_configured;
 pub use report::{render, render_by};
 pub use swing::{Afterwards, swing};
 pub use switch::{failover, switch};
