@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use controller_core::fleet::TargetState;
 use protocol::event::Event;
 use protocol::{Generation, RolloutId, StepIndex, TargetId};
 
@@ -48,22 +47,7 @@ impl Core {
         let current = |(target, (generation, progress)): (&TargetId, &(Generation, Progress))| {
             let open = self.fleet.open(target)?;
             let its = open.rollout == id && open.generation == *generation;
-            let at = match &rollout?.work.get(target)?.state {
-                TargetState::Running { step, .. }
-                | TargetState::AwaitingPerson { step, .. }
-                | TargetState::AwaitingSecret { step, .. } => Some(*step),
-                TargetState::Pending
-                | TargetState::Offered
-                | TargetState::Done(_)
-                | TargetState::Failed { .. }
-                | TargetState::Inconclusive(_)
-                | TargetState::Refused(_)
-                | TargetState::Skipped(_)
-                | TargetState::Aborted
-                | TargetState::Expired
-                | TargetState::Unknown
-                | TargetState::Resolved(_) => None,
-            };
+            let at = rollout?.work.get(target)?.state.step();
             (its && at == Some(progress.step)).then(|| (target.clone(), progress.clone()))
         };
         self.progress.iter().filter_map(current).collect()

@@ -88,6 +88,27 @@ impl TargetState {
         }
     }
 
+    /// The step that its run is at, also where that waits for somebody; `None` where no step was begun, or the run has ended.
+    #[must_use]
+    pub const fn step(&self) -> Option<StepIndex> {
+        match self {
+            Self::Running { step, .. }
+            | Self::AwaitingPerson { step, .. }
+            | Self::AwaitingSecret { step, .. } => Some(*step),
+            Self::Pending
+            | Self::Offered
+            | Self::Done(_)
+            | Self::Failed { .. }
+            | Self::Inconclusive(_)
+            | Self::Refused(_)
+            | Self::Skipped(_)
+            | Self::Aborted
+            | Self::Expired
+            | Self::Unknown
+            | Self::Resolved(_) => None,
+        }
+    }
+
     /// A run may be doing its work: it was offered, and did not come to its end.
     #[must_use]
     pub const fn is_under_way(&self) -> bool {
