@@ -9,6 +9,58 @@ use crate::fleet::hold::{Cause, Hold, because};
 use crate::fleet::state::{Fleet, Rollout, TargetState};
 use crate::plan::{Plan, TargetPlan, installs_active, stranger};
 
+/// How a server stands against every other one of its tenant that would become active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// It is active.
+    Active,
+    /// It has Connect, and does not tell its mode.
+    Untold,
+    /// It was active when it was last heard of, and has no agent any more.
+    NoMoreOfTheFleet,
+    /// It is being made active.
+    OnTheWay,
+    /// It was being made active when it went unknown.
+    Unheard,
+    /// Its work ended before its end: a person may still be about to make it active.
+    AtItsWizard,
+}
+
+impl Stands {
+    /// What it is, why that holds another one, and what lifts it.
+    fn sentence(self, server: &TargetId) -> String {
+        let (is, lifts) = match self {
+            Self::Active => (
+                "is the tenant's active Connect server",
+                "staging mode there lifts it".to_owned(),
+            ),
+            Self::Untold => (
+                "has Connect, and whether it is active cannot be told",
+                "that it tells staging mode lifts it".to_owned(),
+            ),
+            Self::NoMoreOfTheFleet => (
+                "was the tenant's active Connect server when it was last heard of, and its agent is none of the fleet any more",
+                format!(
+                    "enroll it again, so that it tells what it is, or, when it is off for good, say so: entrain agents revoke {server} --off"
+                ),
+            ),
+            Self::OnTheWay => (
+                "is being made the tenant's active Connect server",
+                "the end of that work lifts it, where the server is not active then".to_owned(),
+            ),
+            Self::Unheard => (
+                "may have become the tenant's active Connect server, and was not heard of since",
+                "its return lifts it, or a resolve".to_owned(),
+            ),
+            Self::AtItsWizard => (
+                "may still be taken out of staging mode by whoever is at its wizard, since that work did not come to its end",
+                "a later swap that has verified it lifts it, or its skip".to_owned(),
+            ),
+        };
+        format!("{server} {is}: a second one would break G1; {lifts}")
+    }
+}
+
 impl Fleet {
     /// The claim on a tenant's active Connect server: whoever is active, may be, or is on the way to it keeps every other
     /// server of the tenant from becoming it (G1), also where another topology and another rollout named it. `started` has
@@ -72,43 +124,28 @@ impl Fleet {
                     installs_active(theirs) && (unknown || is_open || begun(*other_id, other));
                 let mode = self.modes.get(other);
                 let mode = mode.filter(|mode| **mode != Some(true) || !installing);
-                let why = match mode {
-                    Some(Some(true)) if switching && unknown => {
-                        "may have become the tenant's active Connect server, and was not heard of since; its return lifts it, or a resolve"
-                    }
-                    Some(Some(true)) if switching && ended => {
-                        "may still be taken out of staging mode by whoever is at its wizard, since that work did not come to its end; a later swap that has verified it lifts it, or its skip"
-                    }
-                    Some(Some(true)) if switching => {
-                        "is being made the tenant's active Connect server"
-                    }
+                let stands = match mode {
+                    Some(Some(true)) if switching && unknown => Stands::Unheard,
+                    Some(Some(true)) if switching && ended => Stands::AtItsWizard,
+                    Some(Some(true)) if switching => Stands::OnTheWay,
                     Some(Some(true)) => continue,
                     Some(Some(false)) if !self.known.contains_key(other) => {
-                        "was the tenant's active Connect server when it was last heard of, and its agent is none of the fleet any more; enroll it again, or, when it is off for good, say so: entrain agents revoke SERVER --off"
+                        Stands::NoMoreOfTheFleet
                     }
-                    Some(Some(false)) => "is the tenant's active Connect server",
-                    Some(None) => "has Connect, and whether it is active cannot be told",
+                    Some(Some(false)) => Stands::Active,
+                    Some(None) => Stands::Untold,
                     None if !theirs.makes_active() => continue,
-                    None if open || started.contains(other) => {
-                        "is being made the tenant's active Connect server"
-                    }
+                    None if open || started.contains(other) => Stands::OnTheWay,
                     // Of two that are both between their phases, the one that was ordered first goes on.
                     None if begun(*other_id, other)
                         && (!mine || (*other_id, other) < (id, target)) =>
                     {
-                        "is being made the tenant's active Connect server"
+                        Stands::OnTheWay
                     }
-                    None if unknown => {
-                        "may have become the tenant's active Connect server, and was not heard of since; its return lifts it, or a resolve"
-                    }
+                    None if unknown => Stands::Unheard,
                     None => continue,
                 };
-                return because(
-                    Cause::ActiveClaim,
-                    format!(
-                        "{other} {why}: a second one would break G1; staging mode there lifts it"
-                    ),
-                );
+                return because(Cause::ActiveClaim, stands.sentence(other));
             }
         }
         None
@@ -165,5 +202,44 @@ impl Fleet {
         };
         let mut later = self.rollouts.range((Bound::Excluded(id), Bound::Unbounded));
         given && !later.any(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That a server is to be in staging mode helps nobody who waits for one that was not heard of, or is none of the fleet.
+    #[test]
+    fn a_claim_names_what_lifts_it_and_nothing_else() {
+        let server: TargetId = "c1.a.test".parse().expect("a name");
+        let lifts = [
+            (Stands::Active, "staging mode there lifts it"),
+            (Stands::Untold, "that it tells staging mode lifts it"),
+            (
+                Stands::NoMoreOfTheFleet,
+                "enroll it again, so that it tells what it is, or, when it is off for good, say so: entrain agents revoke c1.a.test --off",
+            ),
+            (
+                Stands::OnTheWay,
+                "the end of that work lifts it, where the server is not active then",
+            ),
+            (Stands::Unheard, "its return lifts it, or a resolve"),
+            (
+                Stands::AtItsWizard,
+                "a later swap that has verified it lifts it, or its skip",
+            ),
+        ];
+        for (stands, lift) in lifts {
+            let sentence = stands.sentence(&server);
+            let (is, behind) = sentence
+                .split_once(": a second one would break G1; ")
+                .expect("it says why");
+            assert_eq!(behind, lift);
+            assert!(
+                is.starts_with("c1.a.test ") && !is.contains("lifts"),
+                "{is}"
+            );
+        }
     }
 }
