@@ -251,6 +251,18 @@ impl Roster {
         }
     }
 
+    /// Tells whether a release may be taken back.
+    ///
+    /// # Errors
+    /// With the reason: there is no such release, it was withdrawn before, or no reason is given.
+    pub fn may_withdraw(&self, version: Version, reason: &str) -> Result<(), String> {
+        self.release(Some(version))?;
+        if reason.trim().is_empty() {
+            return Err("why it is withdrawn is not said: --reason".to_owned());
+        }
+        Ok(())
+    }
+
     /// The program of a release with that digest.
     #[must_use]
     pub fn program(&self, sha256: &Digest) -> Option<&ReleaseFile> {

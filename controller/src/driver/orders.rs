@@ -114,19 +114,8 @@ impl Core {
         reason: String,
         by: &str,
     ) -> Result<Vec<RolloutId>, String> {
-        self.roster.release(Some(version))?;
-        if reason.trim().is_empty() {
-            return Err("why it is withdrawn is not said: --reason".to_owned());
-        }
-        let with_it: Vec<RolloutId> = self
-            .fleet
-            .rollouts()
-            .iter()
-            .filter(|(_, rollout)| {
-                rollout.state != RolloutState::Aborted && rollout.plan.release() == Some(version)
-            })
-            .map(|(id, _)| *id)
-            .collect();
+        self.roster.may_withdraw(version, &reason)?;
+        let with_it = self.fleet.with_release(version);
         let by_whom = by.to_owned();
         self.record(
             batch,
@@ -136,7 +125,6 @@ impl Core {
                 by: by_whom,
             },
         );
-        // One that is over needs no order.
         let aborts = |id: &RolloutId| self.order(batch, *id, Order::Abort, by).is_ok();
         Ok(with_it.into_iter().filter(aborts).collect())
     }
@@ -190,13 +178,8 @@ impl Core {
     /// Says on behalf of a person that the step of a task is done.
     ///
     /// # Errors
-    /// When no step on that target waits for a person, or nobody may go on with it.
+    /// As [`controller_core::fleet::Fleet::may_attest`].
     pub fn attest(&mut self, batch: &mut Batch, target: &TargetId, by: &str) -> Result<(), String> {
-        if !self.roster.agents().contains_key(target) {
-            return Err(format!(
-                "{target} is not enrolled: entrain agents lists who is"
-            ));
-        }
         let (generation, step) = self.fleet.may_attest(target, batch.now)?;
         let attested = Record::Attested {
             target: target.clone(),

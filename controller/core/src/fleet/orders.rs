@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp};
+use protocol::{BundleId, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version};
 
 use crate::fleet::live::Live;
 use crate::fleet::state::{Fleet, Rollout, RolloutState, TargetState};
@@ -262,16 +262,30 @@ impl Fleet {
         }
     }
 
+    /// Rollouts that bring agents to that release and were not aborted: whoever takes it back aborts them. One that is over needs no order.
+    #[must_use]
+    pub fn with_release(&self, version: Version) -> Vec<RolloutId> {
+        let with_it = self.rollouts.iter().filter(|(_, rollout)| {
+            rollout.state != RolloutState::Aborted && rollout.plan.release() == Some(version)
+        });
+        with_it.map(|(id, _)| *id).collect()
+    }
+
     /// The step at a target of which a person may say that it is done, and its run.
     ///
     /// # Errors
-    /// When no step there waits for a person, and when nobody may go on at its wizard (G1): that it is done would then say that a second
+    /// When it is not enrolled, when no step there waits for a person, and when nobody may go on at its wizard (G1): that it is done would then say that a second
     /// server is active. What was done there its agent sees by itself.
     pub fn may_attest(
         &self,
         target: &TargetId,
         now: Timestamp,
     ) -> Result<(Generation, StepIndex), String> {
+        if !self.known.contains_key(target) {
+            return Err(format!(
+                "{target} is not enrolled: entrain agents lists who is"
+            ));
+        }
         if let Some(stop) = self.must_stop(target, now) {
             return Err(format!(
                 "nothing is attested at {target} just now: {}",
