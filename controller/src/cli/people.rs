@@ -1,7 +1,11 @@
 //! Work for people, and the secrets that they give.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use controller_core::fleet::{TaskView, TaskWork};
 use controller_core::roster::Joining;
+use protocol::answers::DirectoryAnswers;
 use protocol::task::TaskText;
 
 use crate::cli::acts::{SecretAct, TasksAct};
@@ -18,6 +22,24 @@ fn approval(joining: &Joining) -> serde_json::Value {
         "since": joining.since,
         "work": { "approve": joining },
     })
+}
+
+/// Brings in what a domain controller answered to a workstation's questions, out of a file.
+///
+/// # Errors
+/// Where the file cannot be read or is none of these, and as the controller says.
+pub(super) async fn answers(client: &Client, file: &Path) -> anyhow::Result<u8> {
+    let bytes =
+        std::fs::read(file).with_context(|| format!("could not read {}", file.display()))?;
+    let answers = DirectoryAnswers::read(&bytes).map_err(|why| {
+        anyhow::anyhow!(
+            "{} is no file of `entrain-agent directory --answers`: {why}",
+            file.display()
+        )
+    })?;
+    let done: Done = client.post("/v1/directories/answers", &answers).await?;
+    output::print(&done.done);
+    Ok(exit::OK)
 }
 
 pub(super) async fn tasks(

@@ -10,8 +10,9 @@ use protocol::signed::{AgentRelease, Envelope, ReleaseFile, sign};
 use protocol::{Version, limits};
 
 use crate::cli::acts::ReleaseAct;
+use crate::cli::exit;
 use crate::cli::output::{self, table};
-use crate::cli::{exit, verbs};
+use crate::cli::passphrase::{new_passphrase, passphrase_of};
 use crate::files::write_private;
 use crate::http::client::Client;
 use crate::http::types::{Done, ReleaseRow, ReleaseWithdrawAsk, Releases};
@@ -32,7 +33,7 @@ pub(super) async fn release(client: &Client, act: ReleaseAct) -> anyhow::Result<
             passphrase_stdin,
         } => {
             let release = describe(version, &program)?;
-            let passphrase = verbs::passphrase_of(passphrase_stdin, "the publisher's key")?;
+            let passphrase = passphrase_of(passphrase_stdin, "the publisher's key")?;
             let key = keys::decrypt(&key, &passphrase)?;
             write_private(&out, &sign(&release, &[&key]).to_json())?;
             output::print(&format!("signed release {version}: {}", out.display()));
@@ -78,7 +79,7 @@ fn make_key(key: &Path, public: &Path, passphrase_stdin: bool) -> anyhow::Result
     if let Some(there) = [key, public].into_iter().find(|path| path.exists()) {
         bail!("{} is there already; give another file", there.display());
     }
-    let passphrase = verbs::new_passphrase(passphrase_stdin, "the publisher's key")?;
+    let passphrase = new_passphrase(passphrase_stdin, "the publisher's key")?;
     let made = SigningKey::generate();
     write_private(key, keys::encrypt(&made, &passphrase)?.as_bytes())?;
     write_private(public, keys::public_pem(&made.public())?.as_bytes())

@@ -16,7 +16,7 @@ use protocol::{Digest, TargetId};
 
 use crate::cli::meant::{Asked, Whose, meant};
 use crate::cli::output;
-use crate::cli::verbs::ask_hidden;
+use crate::cli::passphrase::ask_hidden;
 use crate::http::client::Client;
 use crate::http::types::{Agents, AskRow, Done, SecretGiven};
 

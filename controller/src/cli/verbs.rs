@@ -1,39 +1,33 @@
 //! Which verb does what: each is carried out beside its like.
 
-use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use controller_core::fleet::Why;
-use controller_core::plan::{Afterwards, Purpose};
+use controller_core::plan::Purpose;
 use controller_core::record::Order;
 use controller_core::topology::json_schema;
-use protocol::Epoch;
-use protocol::answers::DirectoryAnswers;
-use protocol::signed::ControllerKind;
-use protocol::step::Fix;
 use tokio::sync::watch;
 
-use crate::authority::{self, Settings};
 use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
 use crate::cli::documents::{ask, asking, check, handover, plan};
+use crate::cli::init::Init;
 use crate::cli::log::{logs, record};
-use crate::cli::people::{secrets, tasks};
+use crate::cli::overrides::{Said, set_aside};
+use crate::cli::people::{answers, secrets, tasks};
+use crate::cli::planned::{apply, rehearse};
 use crate::cli::readiness::Asked;
 use crate::cli::releases::release;
 use crate::cli::report::Place;
 use crate::cli::rollouts::{code, ended, newest, order};
 use crate::cli::status::{differ, doctor, drift, explain, exported, status, versions};
 use crate::cli::tenant::tenant;
-use crate::cli::{Show, discover, exit, follow, output, readiness, support};
+use crate::cli::{Show, copies, discover, exit, follow, init, output, readiness, support, wanted};
 use crate::http::client::Client;
-use crate::http::types::{
-    Applied, ApplyAsk, BackupAsk, Done, FreezeAsk, OverrideAsk, PlanAsk, RehearseAsk, Rehearsed,
-    UndoAsk, Wanted, WithdrawAsk,
-};
-use crate::{app, backup, demo, keys};
+use crate::http::types::{ApplyAsk, Done, FreezeAsk, PlanAsk, RehearseAsk, Wanted};
+use crate::{app, demo};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     // Who names a state folder means the controller on it, whatever the machine's own operators have in their environment.
@@ -56,38 +50,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             passphrase_stdin,
             simulated,
         } => {
-            let kind = if simulated {
-                ControllerKind::Simulated
-            } else {
-                ControllerKind::Real
-            };
-            authority::may_init(&state, &root_key)?;
-            let publisher = publisher.map(|file| keys::read_public(&file)).transpose()?;
-            let passphrase = new_passphrase(passphrase_stdin, "the root key")?;
-            let settings = Settings {
-                kind,
+            let ask = Init {
+                simulated,
                 address,
                 listen,
-                certificate_seconds: None,
+                root_key,
+                publisher,
+                override_operators,
+                passphrase_stdin,
             };
-            let root = authority::init(
-                &state,
-                &settings,
-                &authority::RootKeys {
-                    root_key: &root_key,
-                    passphrase: &passphrase,
-                    publisher,
-                    override_operators,
-                },
-                crate::now(),
-            )?;
-            output::print(&format!(
-                "initialized {} ({})\ntrust root  {root}\nroot key    {}: take it offline now; `serve` never needs it",
-                state.display(),
-                kind.as_str(),
-                root_key.display()
-            ));
-            Ok(exit::OK)
+            init::init(&state, ask)
         }
         Verb::Serve => serve(&state, socket.as_deref()).await,
         Verb::Check { documents, json } => check(&client, &documents, json.json).await,
@@ -99,12 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             release,
             json,
         } => {
-            let wanted = match release {
-                Some(release) => Wanted::Release(release),
-                None if agents => Wanted::Topology(Purpose::Agents),
-                None if verify => Wanted::Topology(Purpose::Verify),
-                None => Wanted::Topology(Purpose::Install),
-            };
+            let wanted = wanted::planned(release, agents, verify);
             plan(&client, wanted, &documents, json.json).await
         }
         Verb::Swap {
@@ -127,13 +94,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             documents,
             json,
         } => {
-            let then = if retire {
-                Afterwards::Remove
-            } else {
-                Afterwards::Upgrade
-            };
-            let wanted = Wanted::Swing { server, then };
-            plan(&client, wanted, &documents, json.json).await
+            plan(
+                &client,
+                wanted::swing(server, retire),
+                &documents,
+                json.json,
+            )
+            .await
         }
         Verb::Transition {
             server,
@@ -147,27 +114,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             documents,
             json,
         } => {
-            let fixes = fix.map_or_else(|| Fix::ALL.into(), |fix| [fix].into());
-            let ask = UndoAsk {
-                server,
-                fixes,
-                anyway,
-            };
-            plan(&client, Wanted::Undo(ask), &documents, json.json).await
+            plan(
+                &client,
+                wanted::undo(server, fix, anyway),
+                &documents,
+                json.json,
+            )
+            .await
         }
-        Verb::Attest { directory } => {
-            let bytes = std::fs::read(&directory)
-                .with_context(|| format!("could not read {}", directory.display()))?;
-            let answers = DirectoryAnswers::read(&bytes).map_err(|why| {
-                anyhow::anyhow!(
-                    "{} is no file of `entrain-agent directory --answers`: {why}",
-                    directory.display()
-                )
-            })?;
-            let done: Done = client.post("/v1/directories/answers", &answers).await?;
-            output::print(&done.done);
-            Ok(exit::OK)
-        }
+        Verb::Attest { directory } => answers(&client, &directory).await,
         Verb::Handover {
             domain,
             member,
@@ -234,15 +189,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 seed,
                 not_before: at,
             };
-            let rehearsed: Rehearsed = client
-                .post(&format!("/v1/plans/{plan}/rehearse"), &ask)
-                .await?;
-            if json.json {
-                output::json(&rehearsed.rehearsal)?;
-            } else {
-                output::print(rehearsed.report.trim_end());
-            }
-            Ok(exit::OK)
+            rehearse(&client, &plan, &ask, json.json).await
         }
         Verb::Apply {
             plan,
@@ -258,19 +205,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 off,
                 not_before: at,
             };
-            let applied: Applied = client
-                .post(&format!("/v1/plans/{plan}/apply"), &ask)
-                .await?;
-            let begins = at.map_or_else(|| "has begun".to_owned(), |at| format!("begins at {at}"));
-            output::print(&format!(
-                "rollout {} {begins}; entrain watch {0}",
-                applied.rollout
-            ));
-            if watch {
-                ended(&follow(&client, applied.rollout, Show::Live, |_| false).await?)
-            } else {
-                Ok(exit::OK)
-            }
+            apply(&client, &plan, &ask, watch).await
         }
         Verb::Watch { rollout, json } => {
             let rollout = newest(&client, rollout).await?;
@@ -359,21 +294,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             change,
             withdraw,
         } => {
-            let rule = rule.to_string();
-            let done: Done = if withdraw {
-                let ask = WithdrawAsk { rule, target };
-                client.post("/v1/overrides/withdraw", &ask).await?
-            } else {
-                let ask = OverrideAsk {
-                    rule,
-                    target,
-                    reason: reason.unwrap_or_default(),
-                    change: change.unwrap_or_default(),
-                };
-                client.post("/v1/overrides", &ask).await?
+            let said = Said {
+                rule,
+                target,
+                reason,
+                change,
             };
-            output::print(&done.done);
-            Ok(exit::OK)
+            set_aside(&client, said, withdraw).await
         }
         Verb::Pause { rollout } => order(&client, rollout, Order::Pause).await,
         Verb::Resume {
@@ -406,26 +333,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Release { act } => release(&client, act).await,
         Verb::Audit { act } => record(&client, act).await,
         Verb::Logs { from, change, json } => logs(&client, from, change, json.json).await,
-        Verb::Backup { folder } => {
-            let folder = std::path::absolute(&folder)?;
-            let ask = BackupAsk {
-                folder: folder.display().to_string(),
-            };
-            let done: Done = client.post("/v1/backup", &ask).await?;
-            output::print(&done.done);
-            Ok(exit::OK)
-        }
-        Verb::Restore { folder } => {
-            let by = std::env::var("USER").unwrap_or_else(|_| "an operator".to_owned());
-            let restored = backup::restore(&folder, &state, &by, Epoch::by_chance(), crate::now())?;
-            output::print(&format!(
-                "{} is the controller of {}, with {} entries of the log.\nAgents that were revoked or replaced since are known to it as before: revoke them again before it serves their network (`entrain agents revoke`). Agents that were enrolled since are unknown to it and are turned away, with all that they did: enroll them anew (`entrain-agent enroll --new-key`, with a new join file).\nThe controller that it was taken of must not run any more. Start this one with `entrain serve`; its agents come back by themselves and tell what came after. What operators ordered since is forgotten: abort, skip, resolve, limits and a freeze of the fleet. Rollouts are held. Before you resume one, let its agents come back and read in `entrain status` and `entrain why TARGET` what they told last: a rollout whose servers say \"aborted\" was aborted since, so abort it again (`entrain abort`) and do not resume it; one that ran when the backup was made may be over. Skip and resolve again, set limits and `freeze --all` again, then `entrain resume ROLLOUT --after-restore`.",
-                state.display(),
-                restored.made,
-                restored.entries
-            ));
-            Ok(exit::OK)
-        }
+        Verb::Backup { folder } => copies::backup(&client, &folder).await,
+        Verb::Restore { folder } => copies::restore(&state, &folder),
         Verb::Doctor { json } => doctor(&client, &state, json.json).await,
         Verb::Demo { json, keep, fault } => {
             demo::run(demo::Options {
@@ -440,47 +349,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
 
 /// The state folder of a controller for which none is named.
 const STATE: &str = "/var/lib/entrain";
-
-/// Fewest characters of a new key's passphrase.
-const SHORTEST_PASSPHRASE: usize = 12;
-
-/// How a passphrase is given without a terminal.
-const FROM_STDIN: &str = "give the passphrase by --passphrase-stdin";
-
-/// Asks for something that is not shown.
-pub(super) fn ask_hidden(prompt: &str, instead: &str) -> anyhow::Result<String> {
-    rpassword::prompt_password(prompt)
-        .with_context(|| format!("there is no terminal to ask at: {instead}"))
-}
-
-/// The passphrase of a key that is there.
-pub(super) fn passphrase_of(from_stdin: bool, key: &str) -> anyhow::Result<String> {
-    if from_stdin {
-        let line = std::io::stdin().lock().lines().next().transpose()?;
-        return line
-            .filter(|line| !line.is_empty())
-            .context("standard input has no passphrase");
-    }
-    ask_hidden(&format!("passphrase for {key}: "), FROM_STDIN)
-}
-
-/// A passphrase for a new key: typed twice, unless a program gives it.
-pub(super) fn new_passphrase(from_stdin: bool, key: &str) -> anyhow::Result<String> {
-    let first = passphrase_of(from_stdin, key)?;
-    if first.chars().count() < SHORTEST_PASSPHRASE {
-        bail!(
-            "a passphrase of {} characters would not guard {key}, whose file anybody who has it may try without end: take {SHORTEST_PASSPHRASE} or more; nothing was made",
-            first.chars().count()
-        );
-    }
-    if from_stdin {
-        return Ok(first);
-    }
-    if first != ask_hidden("once more: ", FROM_STDIN)? {
-        bail!("the two differ; nothing was made");
-    }
-    Ok(first)
-}
 
 async fn serve(state: &Path, socket: Option<&Path>) -> anyhow::Result<u8> {
     let (stop, stopped) = watch::channel(false);
