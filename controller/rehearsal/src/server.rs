@@ -20,7 +20,8 @@ use protocol::refusal::Refusal;
 use protocol::secret::{Secret, SecretKind};
 use protocol::signed::{Manifest, TrustRoot, Verified};
 use protocol::step::Product;
-use protocol::{Attempt, BundleId, Digest, Generation, StepIndex, TargetId, Timestamp};
+use protocol::wire::latest::ControlDown;
+use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 /// How fast an artifact comes over a site's line, in bytes a second.
 pub(crate) const LINE: u64 = 8 << 20;
@@ -49,6 +50,18 @@ pub(crate) enum Wish {
     Secret { number: u64, wanted: SecretKind },
 }
 
+/// A fence that waits for the end of the run that is open.
+#[derive(Debug)]
+struct Superseding {
+    envelope: Vec<u8>,
+    /// The root that it is judged by.
+    root: TrustRoot,
+    rollout: RolloutId,
+    generation: Generation,
+    /// The open run.
+    open: Generation,
+}
+
 /// One server.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -73,8 +86,8 @@ pub(crate) struct Server {
     told: Option<Facts>,
     /// Its administrator wants nothing done to it until then.
     pub(crate) frozen: Option<Timestamp>,
-    /// A fence that waits for the end of the run that is open, and the root that it is judged by.
-    superseding: Option<(Vec<u8>, TrustRoot, Generation)>,
+    /// What its run makes way for.
+    superseding: Option<Superseding>,
     /// Counts its lives: an outcome of an earlier one is nobody's.
     pub(crate) life: u32,
 }
@@ -241,11 +254,17 @@ impl Server {
                 wishes
             }
             Answer::AcceptedBefore => Vec::new(),
-            Answer::Supersede { open, .. } => {
+            Answer::Supersede { open, fence } => {
                 if let Some(run) = &mut self.run {
                     run.abort(now);
                 }
-                self.superseding = Some((envelope.to_vec(), root.clone(), open));
+                self.superseding = Some(Superseding {
+                    envelope: envelope.to_vec(),
+                    root: root.clone(),
+                    rollout: fence.rollout,
+                    generation: fence.generation,
+                    open,
+                });
                 self.go_on(now)
             }
             Answer::Refuse(refusal) => vec![Wish::Told(Event::BundleRefused { bundle, refusal })],
@@ -296,9 +315,9 @@ impl Server {
             }
         }
         if self.run.is_none()
-            && let Some((envelope, root, _)) = self.superseding.take()
+            && let Some(fence) = self.superseding.take()
         {
-            wishes.extend(self.offered(&envelope, &root, now));
+            wishes.extend(self.offered(&fence.envelope, &fence.root, now));
         }
         wishes
     }
@@ -415,23 +434,6 @@ impl Server {
         self.go_on(now)
     }
 
-    /// A person says that the work of a step is done.
-    pub(crate) fn attested(
-        &mut self,
-        generation: Generation,
-        step: StepIndex,
-        now: Timestamp,
-    ) -> Vec<Wish> {
-        if let Some(run) = &mut self.run
-            && run.generation() == generation
-        {
-            // Whoever says that it is done has done it.
-            self.twin.add_domains_by_hand();
-            run.handle_attested(step, "a person".to_owned());
-        }
-        self.go_on(now)
-    }
-
     /// Its time limits.
     pub(crate) fn timed_out(&mut self, now: Timestamp) -> Vec<Wish> {
         if let Some(run) = &mut self.run {
@@ -493,30 +495,57 @@ impl Server {
         }
     }
 
-    /// Its controller welcomes it and says that the run goes on, or does not. One that is not open there ends.
-    pub(crate) fn welcomed(
-        &mut self,
-        of: Option<Generation>,
-        (paused, aborted): (bool, bool),
-        now: Timestamp,
-    ) -> Vec<Wish> {
-        let mut wishes = Vec::new();
-        if let Some((envelope, _, open)) = self.superseding.take_if(|_| paused || aborted) {
-            let bundle = BundleId(Digest::of(&envelope));
-            let refusal = Refusal::Busy { open };
-            wishes.push(Wish::Told(Event::BundleRefused { bundle, refusal }));
-        }
+    /// Its controller welcomes it, and says what stands for its run.
+    pub(crate) fn welcomed(&mut self, words: &[ControlDown], now: Timestamp) -> Vec<Wish> {
         if let Some(run) = self.run.as_mut() {
             run.ask_again(now);
-            if aborted || of != Some(run.generation()) {
-                run.abort(now);
-            } else if paused {
-                run.pause();
-            } else {
-                run.resume(now);
-            }
+        }
+        let mut wishes = Vec::new();
+        for word in words {
+            wishes.extend(self.takes(word, now));
         }
         wishes.extend(self.go_on(now));
         wishes
+    }
+
+    /// Its controller says a word to its run.
+    pub(crate) fn hears(&mut self, word: &ControlDown, now: Timestamp) -> Vec<Wish> {
+        let mut wishes: Vec<Wish> = self.takes(word, now).into_iter().collect();
+        wishes.extend(self.go_on(now));
+        wishes
+    }
+
+    /// As an agent does, which lets words pass that are for another run. Gives what it tells of a fence that waits for the end of its run,
+    /// where that is not to begin.
+    fn takes(&mut self, word: &ControlDown, now: Timestamp) -> Option<Wish> {
+        let ends = |fence: &mut Superseding| match word {
+            ControlDown::Pause { rollout } => fence.rollout == *rollout,
+            ControlDown::Abort { generation } => fence.generation == *generation,
+            _ => false,
+        };
+        let refused = self.superseding.take_if(ends).map(|fence| {
+            let bundle = BundleId(Digest::of(&fence.envelope));
+            let refusal = Refusal::Busy { open: fence.open };
+            Wish::Told(Event::BundleRefused { bundle, refusal })
+        });
+        if let Some(run) = self.run.as_mut() {
+            let (own, in_it) = (run.generation(), run.manifest().rollout);
+            match word {
+                ControlDown::Pause { rollout } if *rollout == in_it => run.pause(),
+                ControlDown::Resume { rollout } if *rollout == in_it => run.resume(now),
+                ControlDown::Abort { generation } if *generation == own => run.abort(now),
+                ControlDown::Attested {
+                    generation,
+                    step,
+                    by,
+                } if *generation == own => {
+                    // Whoever says that it is done has done it.
+                    self.twin.add_domains_by_hand();
+                    run.handle_attested(*step, by.clone());
+                }
+                _ => {}
+            }
+        }
+        refused
     }
 }

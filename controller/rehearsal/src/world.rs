@@ -23,6 +23,7 @@ use protocol::key::SigningKey;
 use protocol::secret::SecretKind;
 use protocol::signed::{ControllerKind, Ending, Manifest, Phase, Role, RoleKeys, TrustRoot, sign};
 use protocol::step::Product;
+use protocol::wire::latest::ControlDown;
 use protocol::{
     Attempt, BundleId, Digest, DomainName, Epoch, EventIndex, Generation, PlanId, RolloutId,
     StepIndex, TargetId, Timestamp,
@@ -98,6 +99,11 @@ enum Happening {
     },
     Welcome {
         target: TargetId,
+    },
+    /// A word of the controller's to whoever is at work.
+    Said {
+        target: TargetId,
+        word: ControlDown,
     },
     Timeout {
         target: TargetId,
@@ -397,7 +403,7 @@ impl World {
         let rollout = self.fleet.next_rollout();
         for (rollout, order) in self.fleet.ends_elsewhere(plan, self.now) {
             let by = BY.to_owned();
-            self.says_to_all(Record::Ordered { rollout, order, by });
+            self.orders(rollout, order, by);
         }
         self.plans.insert(id, plan.clone());
         for record in consent.records(rollout, id, BY) {
@@ -585,17 +591,19 @@ impl World {
                     self.at(self.now.plus(Duration::from_secs(600)), again);
                     return;
                 }
-                let word = Record::Attested {
+                let by = "a person".to_owned();
+                self.record(Record::Attested {
                     target: target.clone(),
                     generation,
                     step,
-                    by: "a person".to_owned(),
-                };
-                self.record(word);
-                let now = self.now;
-                let wishes = self.with(&target, life, |server| {
-                    server.attested(generation, step, now)
+                    by: by.clone(),
                 });
+                let word = ControlDown::Attested {
+                    generation,
+                    step,
+                    by,
+                };
+                let wishes = self.with(&target, life, |server| server.hears(&word, now));
                 (target, wishes)
             }
             Happening::Given {
@@ -615,16 +623,18 @@ impl World {
                 if !self.live.connected.contains(&target) {
                     return;
                 }
-                let open = self.fleet.open(&target);
-                let rollout = open.and_then(|open| self.fleet.rollouts().get(&open.rollout));
-                let state = rollout.map(|rollout| rollout.state);
-                let paused = state == Some(RolloutState::Paused)
-                    || state == Some(RolloutState::Running) && self.fleet.stopped().is_some();
-                let aborted = state == Some(RolloutState::Aborted);
-                let of = open.map(|open| open.generation);
-                let wishes = self.at_server(&target, |server| {
-                    server.welcomed(of, (paused, aborted), now)
-                });
+                let newest = self.servers.get(&target).map(Server::generation);
+                let words = self
+                    .fleet
+                    .words_of_welcome(&target, newest.unwrap_or_default());
+                let wishes = self.at_server(&target, |server| server.welcomed(&words, now));
+                (target, wishes)
+            }
+            Happening::Said { target, word } => {
+                if !self.live.connected.contains(&target) {
+                    return;
+                }
+                let wishes = self.at_server(&target, |server| server.hears(&word, now));
                 (target, wishes)
             }
             Happening::Timeout { target } => {
@@ -798,7 +808,16 @@ impl World {
             at,
             body: String::from_utf8_lossy(&event.to_body()).into_owned(),
         };
+        let run = self.fleet.open(target).map(|open| open.rollout);
+        let runs = |fleet: &Fleet, run: RolloutId| {
+            let rollout = fleet.rollouts().get(&run);
+            rollout.is_some_and(|rollout| rollout.state == RolloutState::Running)
+        };
+        let ran = run.filter(|run| runs(&self.fleet, *run));
         self.record(record);
+        if let Some(run) = ran {
+            self.say(self.fleet.words_of_a_standstill(run));
+        }
         self.live.heard(target, event);
         if ends_section(event) && self.live.connected.contains(target) {
             // Its agent says more once that is stored.
@@ -1031,31 +1050,34 @@ impl World {
         self.fleet
             .may_order(rollout, &order, &self.live, self.now)?;
         // Whoever was resolved is told to end, and comes to know it when it is back.
-        self.tell_all(Record::Ordered {
-            rollout,
-            order,
-            by: "an operator".to_owned(),
-        });
+        self.orders(rollout, order, "an operator".to_owned());
+        self.decide();
         Ok(())
     }
 
-    fn tell_all(&mut self, order: Record) {
-        self.says_to_all(order);
+    /// An order that each open run of its rollout hears of.
+    fn orders(&mut self, rollout: RolloutId, order: Order, by: String) {
+        let words = self.fleet.words_of(rollout, &order, self.now);
+        self.record(Record::Ordered { rollout, order, by });
+        self.say(words);
+    }
+
+    /// Everything stands still, or goes on: each open run hears of it.
+    fn stops(&mut self, order: Record) {
+        self.record(order);
+        let targets: Vec<TargetId> = self.servers.keys().cloned().collect();
+        for target in targets {
+            let words = self.fleet.standing(&target);
+            self.say(words.into_iter().map(|word| (target.clone(), word)));
+        }
         self.decide();
     }
 
-    /// An order that each open run hears of.
-    fn says_to_all(&mut self, order: Record) {
-        let open: Vec<TargetId> = self
-            .servers
-            .keys()
-            .filter(|target| self.fleet.open(target).is_some())
-            .cloned()
-            .collect();
-        self.record(order);
-        for target in open {
+    /// Words go out to whoever is here.
+    fn say(&mut self, words: impl IntoIterator<Item = (TargetId, ControlDown)>) {
+        for (target, word) in words {
             if self.live.connected.contains(&target) {
-                self.at(self.now.plus(WAY), Happening::Welcome { target });
+                self.at(self.now.plus(WAY), Happening::Said { target, word });
             }
         }
     }
@@ -1069,10 +1091,10 @@ impl World {
         if still {
             self.fleet.may_freeze()?;
             let why = "something is wrong everywhere".to_owned();
-            self.tell_all(Record::FleetFrozen { why, by });
+            self.stops(Record::FleetFrozen { why, by });
         } else {
             self.fleet.may_thaw()?;
-            self.tell_all(Record::FleetThawed { by });
+            self.stops(Record::FleetThawed { by });
         }
         Ok(())
     }

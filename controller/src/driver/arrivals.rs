@@ -7,7 +7,7 @@ use protocol::event::{Event, Section};
 use protocol::key::PublicKey;
 use protocol::limits;
 use protocol::wire::close::Close;
-use protocol::wire::latest::{ControlDown, Hello};
+use protocol::wire::latest::Hello;
 use protocol::{Attempt, BundleId, Epoch, EventIndex, Generation, StepIndex, TargetId, Timestamp};
 use tokio::time::Instant;
 
@@ -105,10 +105,8 @@ impl Core {
             generation,
         };
         self.record(batch, met);
-        // A run of a rollout that came after the backup is known to nobody here: it ends at its next gate.
-        let known = self.fleet.open(target);
-        if known.is_none_or(|open| open.generation != generation) {
-            self.say(batch, target.clone(), ControlDown::Abort { generation });
+        if let Some(word) = self.fleet.word_once_met(target, generation) {
+            self.say(batch, target.clone(), word);
         }
     }
 

@@ -1,11 +1,11 @@
 //! What operators order, and what is said of it to whoever is at work: at once, and again to whoever comes back.
 
-use controller_core::fleet::{Asking, Consent, Moment, Refusal, RolloutState, Saying};
+use controller_core::fleet::{Asking, Consent, Moment, Refusal, Saying};
 use controller_core::overrides::Rule;
 use controller_core::record::{Order, Record};
 use protocol::wire::close::Close;
 use protocol::wire::latest::ControlDown;
-use protocol::{Generation, PlanId, RolloutId, TargetId, Version};
+use protocol::{PlanId, RolloutId, TargetId, Version};
 
 use crate::driver::{Batch, Core};
 
@@ -59,38 +59,7 @@ impl Core {
 
     /// Records an order, and says it to every open run of its rollout.
     fn carry_out(&mut self, batch: &mut Batch, id: RolloutId, order: Order, by: &str) {
-        let work = self.fleet.rollouts().get(&id).map(|rollout| &rollout.work);
-        let open: Vec<(TargetId, Generation)> = work
-            .into_iter()
-            .flatten()
-            .map(|(target, _)| target)
-            .filter_map(|target| {
-                self.fleet
-                    .open(target)
-                    .map(|open| (target.clone(), open.clone()))
-            })
-            .filter(|(_, open)| open.rollout == id)
-            .map(|(target, open)| (target, open.generation))
-            .collect();
-        for (target, generation) in open {
-            let word = match &order {
-                Order::Pause => ControlDown::Pause { rollout: id },
-                // Everything stands still: no order for one rollout changes that.
-                Order::Resume { .. } if self.fleet.stopped().is_some() => continue,
-                Order::Resume { .. } => ControlDown::Resume { rollout: id },
-                Order::Abort => ControlDown::Abort { generation },
-                Order::Retry { .. }
-                | Order::Skip { .. }
-                | Order::Limits { .. }
-                | Order::SiteLimit { .. }
-                | Order::AcceptDifference { .. } => continue,
-                Order::Resolve {
-                    target: named, off, ..
-                } if *named == target && !self.fleet.frees_alone(id, &target, *off, batch.now) => {
-                    ControlDown::Abort { generation }
-                }
-                Order::Resolve { .. } => continue,
-            };
+        for (target, word) in self.fleet.words_of(id, &order, batch.now) {
             self.say(batch, target, word);
         }
         self.record(
@@ -205,16 +174,14 @@ impl Core {
         self.record(batch, record);
         let open: Vec<TargetId> = self.roster.agents().keys().cloned().collect();
         for target in open {
-            for word in self.standing(&target) {
-                self.say(batch, target.clone(), word);
-            }
+            self.say_standing(batch, &target);
         }
     }
 
     /// A target has accepted its bundle: it has ignored orders for one that it had not accepted yet. That it goes on needs
     /// no word, which a burst to a whole fleet would feel.
     pub fn accepted(&self, batch: &mut Batch, target: &TargetId) {
-        let mut stands = self.standing(target);
+        let mut stands = self.fleet.standing(target);
         stands.retain(|word| !matches!(word, ControlDown::Resume { .. }));
         if stands.is_empty() {
             return;
@@ -232,65 +199,17 @@ impl Core {
         });
     }
 
-    /// The orders that stand for a target's open bundle.
-    #[must_use]
-    pub fn standing(&self, target: &TargetId) -> Vec<ControlDown> {
-        let Some(open) = self.fleet.open(target) else {
-            return Vec::new();
-        };
-        let rollout = self.fleet.rollouts().get(&open.rollout);
-        let mut words = Vec::new();
-        match rollout.map(|rollout| rollout.state) {
-            Some(RolloutState::Paused) => words.push(ControlDown::Pause {
-                rollout: open.rollout,
-            }),
-            Some(RolloutState::Aborted) => words.push(ControlDown::Abort {
-                generation: open.generation,
-            }),
-            Some(RolloutState::Running) if self.fleet.stopped().is_some() => {
-                words.push(ControlDown::Pause {
-                    rollout: open.rollout,
-                });
-            }
-            Some(RolloutState::Running) => words.push(ControlDown::Resume {
-                rollout: open.rollout,
-            }),
-            None => {}
-        }
-        if let Some((step, by)) = &open.attested {
-            words.push(ControlDown::Attested {
-                generation: open.generation,
-                step: *step,
-                by: by.clone(),
-            });
-        }
-        words
-    }
-
     /// Repeats what stands for a target's rollout.
     pub(super) fn say_standing(&self, batch: &mut Batch, target: &TargetId) {
-        for word in self.standing(target) {
+        for word in self.fleet.standing(target) {
             self.say(batch, target.clone(), word);
         }
     }
 
-    /// What an agent told has its rollout stand still (it was aborted by an order that a restored log has not): whoever is at work in it hears
-    /// that as they would by an order.
+    /// What an agent told may have its rollout stand still: whoever is at work in it hears that as they would by an order.
     pub(super) fn says_what_stands_still(&self, batch: &mut Batch, run: RolloutId) {
-        let Some(rollout) = self.fleet.rollouts().get(&run) else {
-            return;
-        };
-        if rollout.state != RolloutState::Paused {
-            return;
-        }
-        for (target, _) in rollout.work.iter() {
-            let its = self
-                .fleet
-                .open(target)
-                .is_some_and(|open| open.rollout == run);
-            if its {
-                self.say_standing(batch, target);
-            }
+        for (target, word) in self.fleet.words_of_a_standstill(run) {
+            self.say(batch, target, word);
         }
     }
 }

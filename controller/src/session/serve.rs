@@ -382,21 +382,7 @@ fn consider(
     if !unmet && hello.generation >= core.fleet.next_generation(&hello.target) {
         return Err(Unwelcome::Close(Close::Behind));
     }
-    // A run that is closed here ends there as well, at its next gate: its bundle ran out, or somebody resolved it.
-    // After a restore that is known once its journal is here.
-    let closed = !unmet
-        && !core.fleet.is_lost(&hello.target, hello.generation)
-        && core
-            .fleet
-            .open(&hello.target)
-            .is_none_or(|open| open.generation != hello.generation);
-    let mut words = Vec::new();
-    if closed {
-        words.push(ControlDown::Abort {
-            generation: hello.generation,
-        });
-    }
-    words.extend(core.standing(&hello.target));
+    let words = core.fleet.words_of_welcome(&hello.target, hello.generation);
     let welcome = Welcome {
         controller_epoch: epoch,
         stored,

@@ -9,6 +9,7 @@ mod at_work;
 mod away;
 mod behind;
 mod bundle;
+mod control;
 mod decide;
 mod decision;
 mod directory_work;

@@ -667,7 +667,7 @@ impl Fleet {
 
     /// Tells whether that bundle's run was given up as unknown: when its agent speaks of it, it is heard.
     #[must_use]
-    pub fn is_lost(&self, target: &TargetId, generation: Generation) -> bool {
+    pub(super) fn is_lost(&self, target: &TargetId, generation: Generation) -> bool {
         let lost = self.lost.get(target);
         lost.is_some_and(|open| open.generation == generation)
     }

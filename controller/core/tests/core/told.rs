@@ -14,6 +14,8 @@ use protocol::key::{PublicKey, SigningKey};
 use protocol::refusal::Refusal;
 use protocol::settings::ConnectSettings;
 use protocol::signed::Ending;
+use protocol::task::TaskText;
+use protocol::wire::latest::ControlDown;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
 };
@@ -83,6 +85,11 @@ impl World {
         self.told += 1;
         let record = common::told(&self.target, self.told, NOW, event);
         self.take(&record);
+    }
+
+    /// What its agent hears when it comes back with that bundle.
+    fn welcome(&self, newest: Generation) -> Vec<ControlDown> {
+        self.fleet.words_of_welcome(&self.target, newest)
     }
 
     fn accepts(&mut self, generation: Generation, bundle: BundleId) {
@@ -411,21 +418,23 @@ fn what_stands_is_told_as_the_log_has_it() {
     });
     assert_eq!(world.fleet.settings()[&target].generation, ONE);
 
-    assert!(!world.fleet.is_lost(&target, ONE));
+    let resume = ControlDown::Resume { rollout: FIRST };
+    assert_eq!(world.welcome(ONE), [resume.clone()]);
     let unknown = Record::WentUnknown {
         target: target.clone(),
         generation: ONE,
     };
     world.take(&unknown);
-    assert!(world.fleet.is_lost(&target, ONE));
-    assert!(!world.fleet.is_lost(&target, Generation(2)));
+    let two = Generation(2);
+    assert_eq!(world.welcome(ONE), [], "it may be heard again");
+    assert_eq!(world.welcome(two), [ControlDown::Abort { generation: two }]);
     world.tells(&Event::StepBegun {
         generation: ONE,
         step: StepIndex(0),
         attempt: Attempt(1),
         kind: "preflight".to_owned(),
     });
-    assert!(!world.fleet.is_lost(&target, ONE), "it is heard");
+    assert_eq!(world.welcome(ONE), [resume], "it is heard");
     let row = world.fleet.why(&target, &world.live, NOW).unwrap();
     assert!(
         row.answer.ends_with(": running: preflight"),
@@ -433,6 +442,97 @@ fn what_stands_is_told_as_the_log_has_it() {
         row.answer
     );
     assert_ne!(row.lifts.map(|lifts| lifts.cause), Some(Cause::Away));
+}
+
+/// A run hears how its rollout and the fleet stand, what a person has said of it, and its end where it is closed here.
+#[test]
+fn what_is_said_to_a_run_is_what_stands_for_it() {
+    let mut world = World::new();
+    let target = world.target.clone();
+    world.accepts(ONE, bundle(ONE));
+    let (pause, resume) = (
+        ControlDown::Pause { rollout: FIRST },
+        ControlDown::Resume { rollout: FIRST },
+    );
+    let end = ControlDown::Abort { generation: ONE };
+    let goes_on = Order::Resume {
+        after_restore: false,
+    };
+    let resolve = |target: &str| Order::Resolve {
+        target: target.parse().unwrap(),
+        reason: "it is looked at".to_owned(),
+        off: false,
+    };
+    let its = |word: &ControlDown| vec![(target.clone(), word.clone())];
+    let words = |world: &World, order: &Order| world.fleet.words_of(FIRST, order, NOW);
+    assert_eq!(world.fleet.standing(&target), [resume.clone()]);
+    assert_eq!(words(&world, &Order::Pause), its(&pause));
+    assert_eq!(words(&world, &goes_on), its(&resume));
+    assert_eq!(words(&world, &Order::Abort), its(&end));
+    assert_eq!(words(&world, &resolve(target.as_str())), its(&end));
+    assert_eq!(words(&world, &resolve("s9.a.test")), []);
+    assert_eq!(words(&world, &Order::Retry { target: None }), []);
+    assert_eq!(world.fleet.words_of(SECOND, &Order::Abort, NOW), []);
+
+    world.take(&Record::FleetFrozen {
+        why: "x".to_owned(),
+        by: "anna".to_owned(),
+    });
+    assert_eq!(world.fleet.standing(&target), [pause.clone()]);
+    assert_eq!(words(&world, &goes_on), [], "everything stands still");
+    assert_eq!(world.fleet.words_of_a_standstill(FIRST), []);
+    world.take(&Record::FleetThawed {
+        by: "anna".to_owned(),
+    });
+    let ordered = |order: Order| Record::Ordered {
+        rollout: FIRST,
+        order,
+        by: "anna".to_owned(),
+    };
+    world.take(&ordered(Order::Pause));
+    assert_eq!(world.fleet.standing(&target), [pause.clone()]);
+    assert_eq!(world.fleet.words_of_a_standstill(FIRST), its(&pause));
+    world.take(&ordered(goes_on.clone()));
+
+    let step = StepIndex(0);
+    world.tells(&Event::TaskOpened {
+        generation: ONE,
+        step,
+        text: Box::new(TaskText {
+            title: "look".to_owned(),
+            why: String::new(),
+            bring: Vec::new(),
+            pages: Vec::new(),
+            seen_by: String::new(),
+        }),
+    });
+    world.take(&Record::Attested {
+        target: target.clone(),
+        generation: ONE,
+        step,
+        by: "bob".to_owned(),
+    });
+    let said = ControlDown::Attested {
+        generation: ONE,
+        step,
+        by: "bob".to_owned(),
+    };
+    assert_eq!(world.welcome(ONE), [resume, said]);
+    // After a restore, what is closed here is known once its journal is here.
+    world.take(&Record::WentUnknown {
+        target: target.clone(),
+        generation: ONE,
+    });
+    world.take(&ordered(resolve(target.as_str())));
+    assert_eq!(world.welcome(ONE), [end.clone()]);
+    world.take(&Record::Restored {
+        epoch: Epoch(2),
+        parent: Epoch(1),
+        made: NOW,
+        by: "anna".to_owned(),
+    });
+    assert_eq!(world.welcome(ONE), []);
+    assert_eq!(world.fleet.word_once_met(&target, ONE), Some(end));
 }
 
 /// What a server said of its product before it left a section shows nothing of what came of the work there: its next pulse does.

@@ -38,7 +38,10 @@ impl World {
         self.happenings.retain(|_, happening| {
             !matches!(
                 happening,
-                Happening::Offer { .. } | Happening::Permitted { .. } | Happening::Welcome { .. }
+                Happening::Offer { .. }
+                    | Happening::Permitted { .. }
+                    | Happening::Welcome { .. }
+                    | Happening::Said { .. }
             )
         });
         self.fleet = controller_core::fleet::Fleet::new();
@@ -70,8 +73,13 @@ impl World {
     /// An agent is back for the first time since a restore, and all that it has journaled is here.
     pub(super) fn meets(&mut self, target: &TargetId, generation: Generation) {
         if self.fleet.unmet().contains(target) {
+            let word = self.fleet.word_once_met(target, generation);
             let target = target.clone();
-            self.record(Record::Met { target, generation });
+            self.record(Record::Met {
+                target: target.clone(),
+                generation,
+            });
+            self.say(word.map(|word| (target, word)));
         }
     }
 }

@@ -187,7 +187,7 @@ impl Story {
         let all = self.core.fleet.known().keys();
         let open = all.filter_map(|target| {
             let open = self.core.fleet.open(target)?;
-            let words = self.core.standing(target);
+            let words = self.core.fleet.standing(target);
             Some((target.clone(), (open.generation, words)))
         });
         open.collect()
