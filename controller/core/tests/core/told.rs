@@ -506,6 +506,9 @@ fn what_is_said_to_a_run_is_what_stands_for_it() {
             seen_by: String::new(),
         }),
     });
+    assert_eq!(world.fleet.may_attest(&target, NOW), Ok((ONE, step)));
+    let unknown = world.fleet.may_attest(&"s9.a.test".parse().unwrap(), NOW);
+    assert!(unknown.unwrap_err().contains("s9.a.test is not enrolled"));
     world.take(&Record::Attested {
         target: target.clone(),
         generation: ONE,

@@ -161,6 +161,49 @@ fn a_release_is_chosen_or_withdrawn_and_no_agent_goes_back() {
     }
 }
 
+/// Whoever takes a release back says why, and has what goes with it aborted.
+#[test]
+fn a_release_is_withdrawn_once_with_a_reason_and_what_goes_with_it_is_named() {
+    let mut roster = Roster::default();
+    roster.apply(&common::released(NEXT_AGENT), NOW);
+    assert_eq!(roster.may_withdraw(NEXT_AGENT, "it hangs"), Ok(()));
+    let unsaid = roster.may_withdraw(NEXT_AGENT, "  ").unwrap_err();
+    assert_eq!(unsaid, "why it is withdrawn is not said: --reason");
+    let other = roster.may_withdraw(Version::new(7, 0, 0, 0), "it hangs");
+    assert!(other.unwrap_err().contains("not in the artifact store"));
+    roster.apply(
+        &Record::ReleaseWithdrawn {
+            version: NEXT_AGENT,
+            reason: "it hangs".to_owned(),
+            by: "ann".to_owned(),
+        },
+        NOW,
+    );
+    let again = roster.may_withdraw(NEXT_AGENT, "it hangs").unwrap_err();
+    assert!(again.contains("was withdrawn by ann"), "{again}");
+
+    let older = Version::new(0, 1, 9, 0);
+    let has = [("h1.a.test", "0.1.0")];
+    let newest = planned("", &has, &[NEXT_AGENT]);
+    let before = planned("", &has, &[older]);
+    let mut fleet = controller_core::fleet::Fleet::new();
+    let target: TargetId = "h1.a.test".parse().unwrap();
+    let key = SigningKey::generate().public();
+    fleet.apply(&common::enrolled(&target, key), None, NOW);
+    let ids = [1, 2, 3].map(protocol::RolloutId);
+    for (id, plan) in ids.into_iter().zip([&newest, &before, &newest]) {
+        fleet.apply(&common::applied(id, plan), Some(plan), NOW);
+    }
+    let aborted = Record::Ordered {
+        rollout: ids[0],
+        order: controller_core::record::Order::Abort,
+        by: "ann".to_owned(),
+    };
+    fleet.apply(&aborted, None, NOW);
+    assert_eq!(fleet.with_release(NEXT_AGENT), [ids[2]]);
+    assert_eq!(fleet.with_release(older), [ids[1]]);
+}
+
 /// Whatever is on a server by the time of a retry, its agent is upgraded.
 #[test]
 fn an_upgrade_that_is_tried_again_rests_on_no_facts_either() {
