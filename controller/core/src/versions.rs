@@ -572,7 +572,10 @@ impl Versions {
             let Some((reported, facts)) = &known.facts else {
                 continue;
             };
-            let agent = facts.provisioning_agent.as_ref().map(|agent| agent.version);
+            // What is left of one that was taken off is a registry key, which has no version to read.
+            let agent = facts.provisioning_agent.as_ref();
+            let agent = agent.filter(|agent| !agent.is_removed());
+            let agent = agent.map(|agent| agent.version);
             let connect = facts.connect.as_ref().map(|connect| connect.version);
             let both: BTreeMap<Product, Option<Version>> = [
                 (Product::ProvisioningAgent, agent),

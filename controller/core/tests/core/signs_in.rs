@@ -6,7 +6,7 @@
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::versions::{Remark, SignsIn, VersionRow, Versions};
-use protocol::facts::ConnectFacts;
+use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::step::Product;
 use protocol::{Digest, Fingerprint, TargetId, Timestamp, Version};
 
@@ -116,4 +116,41 @@ fn the_day_of_an_identity_is_counted_down_for_each_server_that_it_may_stop() {
     assert_eq!(said("untold.a.test"), (false, Some(-3), true));
     // The agent of cloud sync has no part in it.
     assert!(rows.iter().all(|row| row.product == Product::Connect));
+}
+
+/// What is left of an agent that was taken off is a registry key; one that is there and tells no version may be anything, and stands first.
+#[test]
+fn an_agent_that_was_taken_off_has_no_row_and_one_that_cannot_be_read_has_the_first() {
+    let agent = |service| {
+        let left = ProvisioningAgentFacts {
+            version: None,
+            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
+            service,
+            account: None,
+            options: None,
+            updater: None,
+            owes_registration: None,
+        };
+        let key = Fingerprint(Digest::of(b"it"));
+        Known {
+            facts: Some((at("2026-10-01"), common::facts(Some(left), None))),
+            ..Known::of(key)
+        }
+    };
+    let known: Fleetwide = [
+        ("gone.a.test".parse().unwrap(), agent(None)),
+        server("old.a.test", Version::new(2, 5, 76, 0), true),
+        (
+            "there.a.test".parse().unwrap(),
+            agent(Some(ServiceState::Disabled)),
+        ),
+    ]
+    .into();
+    let rows = Versions::built_in().rows(&known, &SignsIn::new(), at("2027-03-31"));
+    let shown: Vec<(&str, Option<Version>)> = rows
+        .iter()
+        .map(|row| (row.target.as_str(), row.version))
+        .collect();
+    let old = Version::new(2, 5, 76, 0);
+    assert_eq!(shown, [("there.a.test", None), ("old.a.test", Some(old))]);
 }
