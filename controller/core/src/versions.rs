@@ -115,10 +115,23 @@ pub struct Floor {
     pub from: Day,
     /// What stops.
     pub effect: String,
+    /// What that is about; absent in data that do not say it, which weighs as synchronization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Stops>,
     /// Where this is from.
     pub source: String,
     /// How sure it is.
     pub certainty: Certainty,
+}
+
+/// What stops below a floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stops {
+    /// What a server becomes active for.
+    Synchronization,
+    /// Tasks that the wizard has beside it: a server that synchronizes goes on without them.
+    Tasks,
 }
 
 /// A rule of a whole line of versions.
@@ -223,8 +236,10 @@ pub struct Remark {
 /// What a remark is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
-    /// A floor.
+    /// A floor of what a server is there for.
     Floor,
+    /// A floor of what stands beside that.
+    Tasks,
     /// The vendor took the version back.
     Recall,
     /// The end of its support.
@@ -233,7 +248,14 @@ enum About {
     Note,
 }
 
-/// How the end of a version's support weighs, where a server is to become active.
+impl About {
+    /// Without it a server synchronizes all the same.
+    const fn goes_on(self) -> bool {
+        matches!(self, Self::Support | Self::Tasks)
+    }
+}
+
+/// How the end of a version's support, and of what it does beside synchronization, weighs where a server is to become active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// As a recall: there is time to bring a newer version onto it first.
@@ -312,7 +334,11 @@ impl Versions {
                     source: floor.source.clone(),
                     certainty: floor.certainty,
                 };
-                remarks.push((About::Floor, remark));
+                let about = match floor.about {
+                    None | Some(Stops::Synchronization) => About::Floor,
+                    Some(Stops::Tasks) => About::Tasks,
+                };
+                remarks.push((about, remark));
             }
         }
         if let Some(release) = self.release(product, version) {
@@ -502,7 +528,7 @@ impl Versions {
         // What somebody else says may be older or worse: it does not stand before the vendor's own word.
         let blocks = |(about, remark): &&(About, Remark)| {
             (remark.certainty == Certainty::Vendor || by_anybody(*about))
-                && (*about != About::Support || ended == Ended::Blocks)
+                && (!about.goes_on() || ended == Ended::Blocks)
         };
         match bears.iter().find(blocks) {
             Some(remark) => Err(said(remark)),
@@ -697,6 +723,7 @@ mod tests {
             at_least: version("2.6.92.1"),
             from: from.to_owned().try_into().unwrap(),
             effect: "all stops".to_owned(),
+            about: None,
             source: format!("{certainty:?}"),
             certainty,
         };
@@ -713,6 +740,18 @@ mod tests {
             below.unwrap_err().contains("2.4.18.0"),
             "the vendor's own floor"
         );
+    }
+
+    /// The wizard's tasks for AD FS stop below the vendor's floor, and synchronization does not.
+    #[test]
+    fn a_floor_of_tasks_keeps_nobody_from_synchronizing_in_an_emergency() {
+        let data = Versions::built_in();
+        let (now, old) = (at("2026-11-23"), version("2.4.16.0"));
+        let warned = data.may_be_active(old, Ended::Warns, now).unwrap();
+        assert!(warned.unwrap().contains("2.4.16.0"));
+        let why = data.may_be_active(old, Ended::Blocks, now).unwrap_err();
+        assert!(why.contains("below 2.4.18.0"), "{why}");
+        assert!(data.may_install(Product::Connect, old, now).is_err());
     }
 
     /// Where the vendor's table names a day too, the rule gives the same one.

@@ -20,7 +20,8 @@ const LIFTS: &str = "a newer version on it lifts it (entrain plan, or entrain sw
 /// active.
 ///
 /// # Errors
-/// Where the vendor itself says that such a version is recalled, below a floor, or not supported any more.
+/// Where the vendor itself says that such a version is recalled, below a floor, or not supported any more; of a floor of tasks beside
+/// synchronization, and of an end of support, where there is time to bring another one onto it.
 pub fn judge(
     plan: &mut Plan,
     known: &Fleetwide,
@@ -153,7 +154,7 @@ fn refusal(target: &TargetId, why: &str) -> String {
     format!("{target} is not to be active with Connect {why} (G4, G6); {LIFTS}")
 }
 
-/// Where there is nobody else to be active, or nobody shall be any more, an end of support is no reason to wait.
+/// Where there is nobody else to be active, or nobody shall be any more, an end of support is no reason to wait, nor is what the wizard's tasks lack.
 const fn ended(plan: &Plan) -> Ended {
     if plan.off.is_some() || matches!(plan.kind, Kind::Transition) {
         Ended::Warns

@@ -69,17 +69,21 @@ pub(crate) fn recalled(version: Version) -> String {
     format!("[[release]]\nversion = \"{version}\"\nrecalled = \"it breaks\"")
 }
 
-/// What may be said of the newest version: why, what of it shows, and whether an end of support is all that is said.
-fn rows() -> [(String, &'static str, bool); 3] {
+/// What may be said of the newest version: why, what of it shows, and whether a server synchronizes with it all the same.
+fn rows() -> [(String, &'static str, bool); 5] {
     let newest = common::CONNECT;
+    let floor = "[[floor]]\nat_least = \"2.6.93.0\"\nfrom = \"2026-09-01\"\neffect = \"all stops\"";
+    let below = "below 2.6.93.0: from 2026-09-01 all stops (a page)";
     [
         (recalled(newest), "recalled: it breaks (a page)", false),
+        // What it is about, a floor need not say.
+        (floor.to_owned(), below, false),
         (
-            "[[floor]]\nat_least = \"2.6.93.0\"\nfrom = \"2026-09-01\"\neffect = \"all stops\""
-                .to_owned(),
-            "below 2.6.93.0: from 2026-09-01 all stops (a page)",
+            format!("{floor}\nabout = \"synchronization\""),
+            below,
             false,
         ),
+        (format!("{floor}\nabout = \"tasks\""), below, true),
         (
             format!("[[release]]\nversion = \"{newest}\"\nend_of_support = \"2026-09-01\""),
             "support ends on 2026-09-01 (a page)",
@@ -269,20 +273,20 @@ impl World {
 
 #[test]
 fn a_version_that_the_vendor_speaks_against_is_not_made_active_by_any_plan() {
-    for (row, words, only_support) in rows() {
+    for (row, words, goes_on) in rows() {
         for ask in [Ask::Swap, Ask::Failover, Ask::Transition] {
             let world = World::new();
             let (by_vendor, by_others) = (says(&row, "vendor"), says(&row, "secondary"));
             let urgent = !matches!(ask, Ask::Swap);
             match world.judged(ask, &by_vendor) {
                 Err(why) => {
-                    assert!(!(urgent && only_support), "{ask:?}: {why}");
+                    assert!(!(urgent && goes_on), "{ask:?}: {why}");
                     for words in [words, "(G4, G6)", "versions.toml"] {
                         assert!(why.contains(words), "{words}: {why}");
                     }
                 }
                 Ok(plan) => {
-                    assert!(urgent && only_support, "{ask:?} {row}");
+                    assert!(urgent && goes_on, "{ask:?} {row}");
                     assert!(plan.warnings.iter().any(|one| one.contains(words)));
                 }
             }
@@ -296,7 +300,7 @@ fn a_version_that_the_vendor_speaks_against_is_not_made_active_by_any_plan() {
             assert!(!before.warnings.iter().any(|one| one.contains(words)));
             // It came after the plan.
             let late = refuses(&before, world.fleet.known(), &by_vendor, NOW);
-            assert_eq!(late.is_some(), !(urgent && only_support));
+            assert_eq!(late.is_some(), !(urgent && goes_on));
             assert_eq!(refuses(&before, world.fleet.known(), &by_others, NOW), None);
         }
     }
@@ -584,14 +588,14 @@ fn a_version_that_is_recalled_after_the_plan_holds_both_servers_of_a_swap() {
 }
 
 #[test]
-fn a_failover_and_a_move_are_held_by_a_recall_and_not_by_an_end_of_support() {
+fn a_failover_and_a_move_are_held_by_a_recall_and_not_by_an_end_of_support_or_of_tasks() {
     for (ask, name) in [(Ask::Failover, "c2.a.test"), (Ask::Transition, "c1.a.test")] {
         let mut world = World::new();
         world.begins(ask);
         world.runs(name);
-        for (row, words, only_support) in rows() {
+        for (row, words, goes_on) in rows() {
             world.live.versions = Some(says(&row, "vendor"));
-            if only_support {
+            if goes_on {
                 assert_eq!(world.hold(name), None, "{ask:?}");
             } else {
                 world.holds(name, Cause::VersionRefused, words);
