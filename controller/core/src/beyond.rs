@@ -2,6 +2,8 @@
 //! servers synchronize, by themselves; which tenants rollouts have moved from Connect to cloud sync, and what steps gave agents of
 //! their domains.
 
+mod unlooked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,7 +18,12 @@ use crate::facts::Fleetwide;
 use crate::forest::Forests;
 use crate::readiness::COUNTS;
 use crate::settings::Settings;
-use crate::tenant::{Configuration, Identity, Kept, Let, Observation, Part, Read, Seen, Tenants};
+use crate::tenant::access::AGENTS;
+use crate::tenant::{
+    AgentSeen, Configuration, Identity, Kept, Let, Observation, Part, Read, Seen, Tenants,
+};
+
+pub use unlooked::unlooked;
 
 /// What a domain's directory showed when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +178,9 @@ pub struct Beyond {
     pub tenants: Tenants,
     /// Configurations of each tenant, as the newest reading that was shown their jobs saw each: whose account may read less switches none off.
     pub configured: BTreeMap<TenantId, Vec<(Read, Configuration)>>,
+    /// Agents of each tenant, as the newest reading that was shown their list saw them. Discovery alone goes by it: whoever was named stays named
+    /// until somebody looks again, while nobody is held or let go by a list that may be old.
+    pub agents: BTreeMap<TenantId, (Read, Vec<AgentSeen>)>,
     /// Directories.
     pub directories: Directories,
     /// What people who signed in were shown of the same, by domain.
@@ -307,6 +317,7 @@ impl Beyond {
     pub const NOTHING: &'static Self = &Self {
         tenants: BTreeMap::new(),
         configured: BTreeMap::new(),
+        agents: BTreeMap::new(),
         directories: BTreeMap::new(),
         handed_in: BTreeMap::new(),
         suffixes: BTreeMap::new(),
@@ -332,6 +343,10 @@ impl Beyond {
         }
         let configured = self.configured.entry(seen.observation.tenant.clone());
         seen.keep_configured(configured.or_default());
+        if let Some(agents) = seen.observation.agents.seen() {
+            let read = (seen.whole(), agents.clone());
+            self.agents.insert(seen.observation.tenant.clone(), read);
+        }
         self.tenants.insert(seen.observation.tenant.clone(), seen);
     }
 
@@ -431,11 +446,21 @@ impl Beyond {
             let product = server.product.as_str();
             name(&server.name, format!("{product}: {shown}"));
         }
-        for (tenant, seen) in &self.tenants {
-            for agent in seen.observation.agents.seen().into_iter().flatten() {
-                let how = format!("provisioning agent: {} in tenant {tenant}", agent.status);
+        for (tenant, (Read { at, by }, agents)) in &self.agents {
+            let now = self.tenants.get(tenant);
+            let now = now.and_then(|seen| seen.observation.agents.seen());
+            let since = if now.is_some() {
+                String::new()
+            } else {
+                format!(", as {by} read it at {at}; their list was not seen since")
+            };
+            for agent in agents {
+                let status = &agent.status;
+                let how = format!("provisioning agent: {status} in tenant {tenant}{since}");
                 name(&agent.machine, how);
             }
+        }
+        for (tenant, seen) in &self.tenants {
             for (server, identity) in naming(seen) {
                 let shown = identity.shown();
                 name(server, format!("Connect Sync: {shown} in tenant {tenant}"));
@@ -563,6 +588,25 @@ impl Beyond {
         })
     }
 
+    /// Tenants that did not show their provisioning agents when they were read last; a sentence each.
+    #[must_use]
+    pub fn unseen_agents(&self) -> Vec<String> {
+        let unseen = |(tenant, seen): (&TenantId, &Seen)| {
+            let Part::NotSeen(why) = &seen.observation.agents else {
+                return None;
+            };
+            let need = AGENTS.permission;
+            let kept = self.agents.get(tenant);
+            let kept = kept.map_or_else(String::new, |(Read { at, by }, _)| {
+                format!("; whom {by} was shown at {at} stays named")
+            });
+            Some(format!(
+                "tenant {tenant}: provisioning agents: {why} ({need} shows them){kept}"
+            ))
+        };
+        self.tenants.iter().filter_map(unseen).collect()
+    }
+
     /// What of the accounts and applications of Connect servers names no server, or was not seen, by tenant; a sentence each.
     #[must_use]
     pub fn unnamed_accounts(&self) -> Vec<String> {
@@ -632,6 +676,60 @@ mod tests {
         let long: TargetId = "amsterdam-sync-01.a.test".parse().unwrap();
         assert!(is("AMSTERDAM-SYNC-", &long) && is("amsterdam-sync-01", &long));
         assert!(!is("amsterdam-sync", &long));
+    }
+
+    /// As it is with directories: a reading that may not see the list has not seen that anybody is gone.
+    #[test]
+    fn agents_of_a_tenant_stay_named_until_somebody_sees_their_list_again() {
+        let tenant: TenantId = "3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap();
+        let mut beyond = Beyond::default();
+        let read = |beyond: &mut Beyond, minute: i64, by: &str, agents| {
+            let at = Timestamp::from_millis(minute * 60_000);
+            let observation = Observation {
+                agents,
+                ..Observation::unseen_all(&tenant, at, "403")
+            };
+            let by = by.to_owned();
+            beyond.saw(Seen { observation, by });
+        };
+        let list = |machines: &[&str]| {
+            let agent = |machine: &&str| AgentSeen {
+                machine: (*machine).to_owned(),
+                status: "active".to_owned(),
+            };
+            Part::Seen(machines.iter().map(agent).collect())
+        };
+        let names = |beyond: &Beyond| -> Vec<String> {
+            let rows = beyond.named(&[], |_| false).into_iter();
+            rows.map(|row| row.name).collect()
+        };
+        read(&mut beyond, 1, "anna", Part::NotSeen("403".to_owned()));
+        assert_eq!(names(&beyond), [""; 0]);
+        let [unseen] = &beyond.unseen_agents()[..] else {
+            unreachable!("{:?}", beyond.unseen_agents())
+        };
+        assert!(unseen.contains(AGENTS.permission) && !unseen.contains("stays named"));
+        read(&mut beyond, 2, "bert", list(&["one", "two"]));
+        assert_eq!(names(&beyond), ["one", "two"]);
+        assert_eq!(beyond.unseen_agents(), [""; 0]);
+        read(&mut beyond, 3, "anna", Part::NotSeen("403".to_owned()));
+        assert_eq!(names(&beyond), ["one", "two"]);
+        let by = &beyond.named(&[], |_| false)[0].named_by[0];
+        assert!(
+            by.contains(", as bert read it at 1970-01-01T00:02:00"),
+            "{by}"
+        );
+        let unseen = beyond.unseen_agents().concat();
+        assert!(
+            unseen.contains("; whom bert was shown at 1970-01-01T00:02:00"),
+            "{unseen}"
+        );
+        // Nothing else goes by what was seen before.
+        let seen = &beyond.tenants[&tenant].observation;
+        assert_eq!(seen.agents.seen(), None);
+        read(&mut beyond, 4, "bert", list(&["two"]));
+        assert_eq!(names(&beyond), ["two"]);
+        assert!(!beyond.named(&[], |_| false)[0].named_by[0].contains("read it at"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use controller_core::beyond::{self, Standing};
 use controller_core::plan::Plan;
+use controller_core::tenant::Read;
 
 use crate::cli::output::{self, table};
 use crate::cli::{exit, readiness};
@@ -27,6 +28,8 @@ pub(super) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
         }));
     }
     let mut found: Discovered = client.get("/v1/discovered").await?;
+    let unlooked = beyond::unlooked(&stored, &found.asked, &found.tenants);
+    found.unread.extend(unlooked);
     found.unread.extend(silent);
     let written = stored.targets.iter();
     let written = written.map(|(target, part)| (target, part.lane.as_str()));
@@ -62,6 +65,9 @@ fn print(found: &Discovered) {
     }
     for (domain, read) in &found.handed_in {
         output::print(&format!("{domain}: {}", read.attests()));
+    }
+    for (tenant, Read { at, by }) in &found.tenants {
+        output::print(&format!("tenant {tenant}: read by {by} at {at}"));
     }
     for why in &found.unread {
         output::print(&format!("not read: {why}"));

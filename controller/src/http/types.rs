@@ -13,7 +13,7 @@ use controller_core::readiness::Standing;
 use controller_core::record::Order;
 use controller_core::roster::{Artifact, Joining, Withdrawn};
 use controller_core::settings::Difference;
-use controller_core::tenant::{Remark, Seen};
+use controller_core::tenant::{Read, Remark, Seen};
 use controller_core::topology::Document;
 use controller_core::versions::{Day, VersionRow};
 use protocol::enroll::JoinFile;
@@ -21,7 +21,7 @@ use protocol::event::{Event, Finding, Freeze};
 use protocol::exported::ExportedSettings;
 use protocol::secret::{Sealed, SecretKind};
 use protocol::step::Fix;
-use protocol::{DomainName, PlanId, RolloutId, TargetId, Timestamp, Version};
+use protocol::{DomainName, PlanId, RolloutId, TargetId, TenantId, Timestamp, Version};
 use rehearsal::Rehearsal;
 use serde::{Deserialize, Serialize};
 
@@ -82,10 +82,12 @@ pub struct WithdrawAsk {
 pub struct Discovered {
     /// Servers, those that nobody knows here first.
     pub servers: Vec<Named>,
-    /// What could not be read, by domain.
+    /// What could not be read, by domain and tenant.
     pub unread: Vec<String>,
     /// When each domain's directory was asked last, and by which server.
     pub asked: Vec<(DomainName, Timestamp, TargetId)>,
+    /// When each tenant was read last, and by whom.
+    pub tenants: BTreeMap<TenantId, Read>,
     /// What people were shown of directories and somebody has handed in, by domain.
     #[serde(default)]
     pub handed_in: BTreeMap<DomainName, DirectoryHandedIn>,

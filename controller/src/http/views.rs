@@ -144,10 +144,15 @@ pub(super) async fn discovered(State(api): State<Api>) -> Answer<Discovered> {
         let servers = beyond.named(&enrolled, |target| core.live.connected.contains(target));
         let directories = beyond.directories.iter();
         let mut unread = beyond.unread_directories(now);
+        unread.extend(beyond.unseen_agents());
         unread.extend(beyond.unnamed_accounts());
+        let tenants = beyond.tenants.iter();
         Discovered {
             servers,
             unread,
+            tenants: tenants
+                .map(|(tenant, seen)| (tenant.clone(), seen.whole()))
+                .collect(),
             handed_in: beyond.handed_in.clone(),
             asked: directories
                 .map(|(domain, seen)| (domain.clone(), seen.at, seen.by.clone()))

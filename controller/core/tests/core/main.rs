@@ -71,6 +71,7 @@ mod turns;
 mod undo;
 mod undone;
 mod unfinished;
+mod unlooked;
 mod upgrade;
 mod wakes;
 mod waves;

@@ -3,6 +3,7 @@
 mod backup;
 mod clock;
 mod copies;
+mod discover;
 mod disk;
 mod drift;
 mod fetch;
