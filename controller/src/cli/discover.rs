@@ -19,7 +19,7 @@ pub(super) async fn run(client: &Client, planned: &Planned, json: bool) -> anyho
     if asks(&stored) {
         let (_, frame) = readiness::asked(client, plan).await?;
         let rows = frame.view.targets.iter();
-        let rows = rows.filter(|row| row.state != "done");
+        let rows = rows.filter(|row| !row.is_done());
         silent.extend(rows.map(|row| {
             format!(
                 "{} did not answer: {} {}",

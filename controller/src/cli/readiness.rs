@@ -168,9 +168,7 @@ pub(crate) async fn run(
         }
         report.servers.push(Row {
             target: target.target.clone(),
-            ready: target.state == "done"
-                && why.unasked.is_empty()
-                && !why.findings.iter().any(Finding::blocks),
+            ready: why.is_ready(),
             state: target.state.clone(),
             detail: target.detail.clone(),
             findings: why.findings,
@@ -218,7 +216,7 @@ pub(super) async fn asked(client: &Client, plan: PlanId) -> anyhow::Result<(Appl
     let frame = follow(client, applied.rollout, Show::Bars, |frame| {
         let over = |target: &controller_core::fleet::TargetView| {
             // Who is away delays nobody.
-            target.terminal || target.state == "held" || !target.connected
+            target.terminal || target.is_held() || !target.connected
         };
         frame.view.targets.iter().all(over)
     })

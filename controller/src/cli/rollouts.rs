@@ -1,7 +1,7 @@
 //! Orders to a rollout, and how one ended.
 
 use anyhow::Context as _;
-use controller_core::fleet::RolloutView;
+use controller_core::fleet::{RolloutView, TargetView};
 use controller_core::record::Order;
 use protocol::RolloutId;
 
@@ -24,11 +24,7 @@ pub(super) async fn newest(
 }
 
 pub(super) fn code(frame: &Frame) -> u8 {
-    let done = frame
-        .view
-        .targets
-        .iter()
-        .all(|target| target.state == "done");
+    let done = frame.view.targets.iter().all(TargetView::is_done);
     if done { exit::OK } else { exit::NOT_ALL_DONE }
 }
 

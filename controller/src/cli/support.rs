@@ -56,7 +56,7 @@ pub(super) async fn run(
             let path = format!("/v1/targets/{}/why?rollout={rollout}", row.target);
             let why: Why = client.get(&path).await?;
             match why.said.last() {
-                Some(said) if row.state == "done" => {
+                Some(said) if row.is_done() => {
                     report.collected.insert(row.target.clone(), said.clone());
                 }
                 _ => {

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocol::{RolloutId, TargetId};
 
 use crate::cli::output;
-use crate::http::client::Client;
+use crate::http::client::{Client, Missing};
 use crate::http::types::Frame;
 
 /// How long a controller may be away before watching ends.
@@ -91,9 +91,7 @@ pub async fn follow(
                     return Ok(frame);
                 }
             }
-            Err(error) if away >= PATIENCE || error.to_string().contains("there is no rollout") => {
-                return Err(error);
-            }
+            Err(error) if away >= PATIENCE || error.is::<Missing>() => return Err(error),
             Err(_) => {}
         }
         tokio::time::sleep(AGAIN).await;
@@ -110,11 +108,8 @@ fn detail(view: &TargetView) -> String {
 }
 
 fn text(view: &TargetView, frame: &Frame) -> String {
-    let running = !view.terminal && view.state != "held";
-    let progress = frame
-        .progress
-        .get(&view.target)
-        .filter(|_| running && !view.detail.starts_with("waits for leave"));
+    let running = !view.terminal && !view.is_held() && !view.waits_for_leave;
+    let progress = frame.progress.get(&view.target).filter(|_| running);
     let mut text = view.state.clone();
     if !view.detail.is_empty() {
         text = format!("{text}: {}", detail(view));

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,11 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 type Content = BoxBody<Bytes, std::io::Error>;
+
+/// The controller has no such thing: asking again does not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Missing(pub String);
 
 /// A client of one controller.
 #[derive(Debug, Clone)]
@@ -83,6 +88,9 @@ impl Client {
         let bytes = response.into_body().collect().await?.to_bytes();
         let problem: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         match problem["detail"].as_str() {
+            Some(detail) if status == StatusCode::NOT_FOUND => {
+                Err(Missing(detail.to_owned()).into())
+            }
             Some(detail) => bail!("{detail}"),
             None => bail!(
                 "the controller answered {status}: {}",
@@ -233,4 +241,55 @@ async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> anyhow::Resu
     let bytes = response.into_body().collect().await?.to_bytes();
     serde_json::from_slice(&bytes)
         .context("the controller's answer cannot be read; are the versions the same?")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// Whoever waits for a controller to come back tells by this what no waiting brings.
+    #[tokio::test]
+    async fn what_is_not_there_is_told_by_its_type_and_whatever_else_is_refused_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answers = [
+            ("404 Not Found", "{\"detail\":\"there is no rollout r9\"}"),
+            (
+                "409 Conflict",
+                "{\"detail\":\"there is no rollout r9 to go on with\"}",
+            ),
+            // A path that it does not have, as one of another release.
+            ("404 Not Found", ""),
+        ];
+        let serving = tokio::spawn(async move {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let client = Client::at(&socket);
+        for (missing, words) in [
+            (true, "there is no rollout r9"),
+            (false, "there is no rollout r9 to go on with"),
+            (false, "the controller answered 404"),
+        ] {
+            let asked = client.get::<serde_json::Value>("/v1/rollouts/r9").await;
+            let error = asked.expect_err("it says no");
+            assert_eq!(error.is::<Missing>(), missing, "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        serving.await.unwrap();
+    }
 }

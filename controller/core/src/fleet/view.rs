@@ -67,6 +67,26 @@ pub struct TargetView {
     /// What lifts what holds it, and who can; absent where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifts: Option<Lifts>,
+    /// Its run asks for leave, and its turn comes by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_leave: bool,
+}
+
+/// The word for whoever something holds, whatever it is at.
+const HELD: &str = "held";
+
+impl TargetView {
+    /// Its work has come to its end, and nothing of it failed.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == TargetState::DONE
+    }
+
+    /// Something holds it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.state == HELD
+    }
 }
 
 /// On what a grade rests that only the server's own probes have shown.
@@ -223,6 +243,9 @@ pub struct Why {
     /// What was to be asked with those findings and was not, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unasked: Vec<String>,
+    /// Its work in the rollout that the answer is from has come to its end, and nothing of it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
 }
 
 impl Why {
@@ -243,7 +266,15 @@ impl Why {
             orders: Vec::new(),
             receipt: None,
             unasked: Vec::new(),
+            done: false,
         }
+    }
+
+    /// Whether a server that was asked is ready by what it answered: it came to the end, it was asked all that was to be asked, and nothing
+    /// blocks it. What could not be told stands beside that.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.done && self.unasked.is_empty() && !self.findings.iter().any(Finding::blocks)
     }
 
     /// What people attest of a finding that could not be told.
@@ -338,7 +369,7 @@ impl Fleet {
             })
         };
         let under_way = targets.iter().any(|target| {
-            let waits = matches!(target.state.as_str(), "held" | "pending");
+            let waits = target.is_held() || target.state == "pending";
             !target.terminal && !waits && !stands(target)
         });
         let waiting = targets
@@ -352,7 +383,7 @@ impl Fleet {
                 "scheduled"
             }
             RolloutState::Running if under_way || waiting => "running",
-            RolloutState::Running => "held",
+            RolloutState::Running => HELD,
         };
         Some(RolloutView {
             rollout: id,
@@ -397,13 +428,13 @@ impl Fleet {
         if let (TargetState::Done(_), Some((at, by))) = (&work.state, &work.seen) {
             text.push_str(&format!(", as {by} read it in the tenant at {at}"));
         }
-        let mut lifts = None;
+        let (mut lifts, mut waits_for_leave) = (None, false);
         let own = self.open_in(id, target);
         if work.state == TargetState::Pending {
             if let Some(hold) = self.hold_in(id, rollout, target, (live, now), order) {
                 let soaks = part.and_then(|part| soaks_until(part, work));
                 if !hold.in_turn {
-                    "held".clone_into(&mut word);
+                    HELD.clone_into(&mut word);
                 } else if soaks.is_some_and(|ends| now < ends) {
                     "soaking".clone_into(&mut word);
                 }
@@ -415,20 +446,23 @@ impl Fleet {
         {
             lifts = Some(Lifts::from(Cause::Doubted));
             text = format!("{word}: {}", doubted.sentence(target));
-            "held".clone_into(&mut word);
+            HELD.clone_into(&mut word);
         } else if own && let Some(stop) = self.must_stop(target, now) {
             lifts = Some(Lifts::from(&stop));
             text = format!("{}; {text}", stop.why);
-            "held".clone_into(&mut word);
+            HELD.clone_into(&mut word);
         } else if let Some(gate) = self.asked.get(target)
             && !work.state.is_terminal()
         {
             let hold = self.permit_hold(target, gate, &self.gates, live, now);
             lifts = hold.as_ref().map(Lifts::from);
             match hold {
-                Some(hold) if hold.in_turn => text = format!("waits for leave: {}", hold.why),
+                Some(hold) if hold.in_turn => {
+                    waits_for_leave = true;
+                    text = format!("waits for leave: {}", hold.why);
+                }
                 Some(hold) => {
-                    "held".clone_into(&mut word);
+                    HELD.clone_into(&mut word);
                     text = hold.why;
                 }
                 None => "leave is on its way".clone_into(&mut text),
@@ -487,7 +521,7 @@ impl Fleet {
             && !self.asked.contains_key(target)
         {
             if work.is_between_steps() && connected && !self.may_be_in_a_section(target, now) {
-                "held".clone_into(&mut word);
+                HELD.clone_into(&mut word);
                 text = stop.why;
             } else {
                 text = format!("{text}; goes on to its next gate: {}", stop.why)
@@ -525,6 +559,7 @@ impl Fleet {
             bad: work.state.is_bad() || work.is_passed_over(),
             failure,
             lifts,
+            waits_for_leave,
         }
     }
 

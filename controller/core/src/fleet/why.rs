@@ -99,7 +99,7 @@ impl Fleet {
             });
         };
         let row = self.row_of(id, rollout, target, work, (live, now));
-        let mut answer = sentence(id, rollout, &row);
+        let (mut answer, done) = (sentence(id, rollout, &row), row.is_done());
         let mut orders = self.orders_of(id, target, &work.state, (live, now));
         if orders.is_empty() {
             let behind = self.behind_whom((id, rollout), target, &row, (live, now));
@@ -119,6 +119,7 @@ impl Fleet {
             orders,
             receipt: closed.map(Readiness::named),
             unasked: closed.map_or_else(Vec::new, |one| one.asked.unasked.clone()),
+            done,
             ..nothing
         })
     }

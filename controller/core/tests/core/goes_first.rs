@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{
-    Cause, Decision, Fleet, Lifter, Live, PERMIT_LIFE, Pulse, UNREACHABLE_AFTER,
+    Cause, Decision, Fleet, Lifter, Live, PERMIT_LIFE, Pulse, TargetView, UNREACHABLE_AFTER,
 };
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
@@ -435,6 +435,10 @@ fn of_those_that_ask_at_once_as_many_go_as_leave_enough_and_the_others_come_when
         shown.1.starts_with("waits for leave: 1 other agents"),
         "{shown:?}"
     );
+    let view = world.fleet.view(ID, &world.live, world.now).unwrap();
+    let waits = |row: &TargetView| (row.waits_for_leave, row.is_held());
+    let waits: Vec<_> = view.targets.iter().map(waits).collect();
+    assert_eq!(waits, [(false, false), (true, false), (true, false)]);
     // Leave that lapses is leave no more, from that very moment on.
     world.now = NOW.plus(PERMIT_LIFE).minus(Duration::from_millis(1));
     let fresh = |world: &mut World| {

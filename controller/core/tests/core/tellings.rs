@@ -3,6 +3,8 @@
 use controller_core::fleet::Why;
 use controller_core::plan::{Kind, Purpose};
 use controller_core::record::Order;
+use protocol::event::{Finding, Severity, Verdict};
+use protocol::probe::controller as catalogue;
 
 use crate::estate::{WIDE, World, id, name};
 
@@ -33,6 +35,57 @@ fn skipped(target: &str) -> Order {
         target: name(target),
         reason: "later".to_owned(),
     }
+}
+
+/// Whoever broke off, was not asked all, or was found to lack something that blocks is not ready, whatever else it answered.
+#[test]
+fn a_server_is_ready_that_answered_all_and_that_nothing_blocks() {
+    let mut world = World::new();
+    world.applies(1, Purpose::Preflight, WIDE, &[S1]);
+    assert_eq!(world.issues(), [S1]);
+    world.accepts(S1);
+    assert!(!asked(&world, S1).is_ready() && !world.row(1, S1).is_done());
+    world.is_done(1, S1);
+    let ready = asked(&world, S1);
+    assert!(ready.done && ready.is_ready() && world.row(1, S1).is_done());
+    let of = |severity, verdict| Finding {
+        severity,
+        ..catalogue::PF43.finding("it", verdict)
+    };
+    let passes = of(Severity::Block, Verdict::Pass);
+    for (findings, unasked, is) in [
+        (
+            vec![passes.clone(), of(Severity::Warn, Verdict::Fail)],
+            0,
+            true,
+        ),
+        (
+            vec![passes.clone(), of(Severity::Block, Verdict::Fail)],
+            0,
+            false,
+        ),
+        (
+            vec![passes.clone(), of(Severity::Block, Verdict::CannotTell)],
+            0,
+            false,
+        ),
+        (vec![passes], 1, false),
+    ] {
+        let why = Why {
+            unasked: vec!["what Connect needs was not asked".to_owned(); unasked],
+            findings,
+            ..ready.clone()
+        };
+        assert_eq!(why.is_ready(), is, "{why:?}");
+    }
+    let mut world = World::new();
+    world.applies(1, Purpose::Preflight, WIDE, &[S1]);
+    world.issues();
+    world.fails(S1);
+    let broke = asked(&world, S1);
+    assert!(!broke.done && !broke.is_ready(), "{broke:?}");
+    // A rollout that does nothing on it makes nobody ready.
+    assert!(!Why::of(&name(S1), String::new()).is_ready());
 }
 
 /// Its turn has not come, and nothing is open there: it waits for something all the same.

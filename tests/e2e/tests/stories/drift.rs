@@ -27,6 +27,8 @@ fn words_in_the_wrong_state(world: &World, topology: &str) {
     refused(&["retry", "r1"], "r1 is over");
     refused(&["pause", "r1"], "r1 is over");
     refused(&["why", A, "--rollout", "r9"], "there is no rollout r9");
+    // No waiting brings it.
+    refused(&["watch", "r9"], "there is no rollout r9");
     refused(
         &["why", "sync-09.corp.contoso.com"],
         "does not wait for approval",

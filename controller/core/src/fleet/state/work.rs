@@ -134,6 +134,9 @@ impl TargetState {
         matches!(self, Self::Done(_) | Self::Skipped(_) | Self::Resolved(_))
     }
 
+    /// The word for what is done.
+    pub(crate) const DONE: &'static str = "done";
+
     /// One word.
     #[must_use]
     pub const fn word(&self) -> &'static str {
@@ -143,7 +146,7 @@ impl TargetState {
             Self::Running { .. } => "running",
             Self::AwaitingPerson { .. } => "awaiting person",
             Self::AwaitingSecret { .. } => "awaiting secret",
-            Self::Done(_) => "done",
+            Self::Done(_) => Self::DONE,
             Self::Failed { .. } => "failed",
             Self::Inconclusive(_) => "inconclusive",
             Self::Refused(_) => "refused",
