@@ -29,6 +29,21 @@ pub(super) struct Pulse {
     sections_left: u64,
 }
 
+impl Pulse {
+    /// What the server told last of itself is no more so, as far as that could be read.
+    fn differs(&self, last: &Facts) -> bool {
+        let agent = last.provisioning_agent.as_ref();
+        let serves = agent.is_some_and(ProvisioningAgentFacts::serves);
+        let connect = last.connect.as_ref().and_then(|connect| connect.service);
+        serves != self.serving || self.connect.is_some_and(|state| state != connect)
+    }
+
+    /// Nothing has left a section since it was begun: what was seen within one is of before its end, and another look is told for that.
+    const fn is_of_now(&self, sections_left: u64) -> bool {
+        self.sections_left == sections_left
+    }
+}
+
 impl Agent {
     /// Looks at the products shortly, beside whatever a run does: nothing that takes time is asked.
     pub(super) fn pulse(&mut self) {
@@ -61,15 +76,7 @@ impl Agent {
     /// process is told, where no run has done that.
     pub(super) fn felt(&mut self, pulse: &Pulse) {
         let last = self.last_facts.as_ref();
-        let serves = |facts: &Facts| {
-            let agent = facts.provisioning_agent.as_ref();
-            agent.is_some_and(ProvisioningAgentFacts::serves)
-        };
-        let connect = |facts: &Facts| facts.connect.as_ref().and_then(|connect| connect.service);
-        let differs = last.is_some_and(|facts| {
-            let read = pulse.connect;
-            serves(facts) != pulse.serving || read.is_some_and(|state| state != connect(facts))
-        });
+        let differs = last.is_some_and(|last| pulse.differs(last));
         let mut anew = Vec::new();
         for (product, age) in &pulse.ages {
             // What a run restarts is told by its steps.
@@ -84,9 +91,8 @@ impl Agent {
             tracing::warn!(target_name = %self.state.target, product = product.as_str(), "its service was started anew");
             self.journal(&Event::ServiceRestarted { product });
         }
-        // What was seen within a section is of before its end, and another look is told for that.
-        let within = pulse.sections_left != self.sections_left;
-        if let Some(session) = self.session.as_ref().filter(|_| !within) {
+        let tells = pulse.is_of_now(self.sections_left);
+        if let Some(session) = self.session.as_ref().filter(|_| tells) {
             let serving = pulse.serving;
             drop(session.events.try_send(EventsUp::Pulse { serving }));
         }
@@ -121,5 +127,85 @@ impl Agent {
                 drop(reports.send(report).await);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::facts::{ConnectFacts, HostFacts};
+
+    use super::*;
+
+    fn pulse(serving: bool, connect: Option<Option<ServiceState>>) -> Pulse {
+        Pulse {
+            serving,
+            connect,
+            ages: Vec::new(),
+            at: Duration::ZERO,
+            sections_left: 2,
+        }
+    }
+
+    /// A server whose agent is configured and does so, and where Connect's service does so.
+    fn facts(agent: Option<ServiceState>, connect: Option<ServiceState>) -> Facts {
+        Facts {
+            simulated: true,
+            agent_version: "0".to_owned(),
+            host: HostFacts {
+                os: "Windows".to_owned(),
+                build: 20348,
+                domain: None,
+                domain_controller: false,
+                reboot_pending: false,
+            },
+            provisioning_agent: Some(ProvisioningAgentFacts {
+                version: Some("1.1.2505.0".parse().unwrap()),
+                tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
+                service: agent,
+                account: Some("A\\provAgentgMSA$".to_owned()),
+                options: None,
+                updater: None,
+                owes_registration: None,
+            }),
+            connect: connect.map(|service| ConnectFacts {
+                version: Some("2.6.92.0".parse().unwrap()),
+                service: Some(service),
+                staging: Some(true),
+                cycle_enabled: Some(true),
+                suspended: Some(false),
+            }),
+            unread: Vec::new(),
+            console_open: false,
+        }
+    }
+
+    #[test]
+    fn a_short_look_differs_by_whether_the_agent_serves_and_by_the_state_of_connect() {
+        const RUNS: Option<ServiceState> = Some(ServiceState::Running);
+        const OFF: Option<ServiceState> = Some(ServiceState::Disabled);
+        for (agent, connect, serving, read, differs) in [
+            (RUNS, RUNS, true, Some(RUNS), false),
+            (RUNS, RUNS, false, Some(RUNS), true),
+            (OFF, RUNS, false, Some(RUNS), false),
+            (OFF, RUNS, true, Some(RUNS), true),
+            (RUNS, RUNS, true, Some(OFF), true),
+            // It is there no more, or came.
+            (RUNS, RUNS, true, Some(None), true),
+            (RUNS, None, true, Some(RUNS), true),
+            (RUNS, None, true, Some(None), false),
+            // What could not be read is not otherwise.
+            (RUNS, RUNS, true, None, false),
+            (RUNS, RUNS, false, None, true),
+        ] {
+            let told = pulse(serving, read).differs(&facts(agent, connect));
+            assert_eq!(told, differs, "{agent:?} {connect:?} {serving} {read:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_before_a_section_was_left_is_not_told_behind_it() {
+        let look = pulse(true, None);
+        assert!(look.is_of_now(2));
+        assert!(!look.is_of_now(3));
     }
 }

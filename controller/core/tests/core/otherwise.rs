@@ -195,6 +195,28 @@ fn a_run_that_finds_something_else_before_its_first_step_is_no_failure() {
     world.reports(S1, between());
     world.finishes(S1, Ending::Failed("it broke".to_owned()));
     assert_eq!(world.word(1, S1), "failed");
+    // Nor is it one where its run did not fail: what it has ended with stands.
+    for (ending, word) in [
+        (Ending::Expired, "expired"),
+        (Ending::Inconclusive("is it so?".to_owned()), "inconclusive"),
+    ] {
+        let mut world = World::upgrading(WIDE);
+        world.issues();
+        world.accepts(S1);
+        world.reports(S1, between());
+        world.finishes(S1, ending);
+        assert_eq!(world.word(1, S1), word);
+    }
+    // What is tried again goes on from what it has made, and the plan's reading is no matter any more.
+    let mut world = World::upgrading(WIDE);
+    world.issues();
+    world.fails(S1);
+    world.retry(1, S1).expect("it may be tried again");
+    assert_eq!(world.issues(), [S1]);
+    world.accepts(S1);
+    world.reports(S1, between());
+    world.finishes(S1, Ending::Failed("otherwise".to_owned()));
+    assert_eq!(world.word(1, S1), "failed");
     // Whoever has told nothing new, or is aborted meanwhile.
     let mut world = World::upgrading(WIDE);
     world.issues();
