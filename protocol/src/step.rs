@@ -92,7 +92,7 @@ impl Product {
 pub enum DirectoryRights {
     /// The domain's administrator, on their own workstation: no credential reaches Entrain.
     Handover,
-    /// The domain's administrator gives a credential once, sealed.
+    /// The domain's administrator gives a credential, sealed to the server that asks: each server asks anew.
     Ask,
 }
 
