@@ -12,6 +12,7 @@ mod flood;
 mod freeze;
 mod full;
 mod gmsa;
+mod handed_over;
 mod hours;
 mod kinds;
 mod link;
