@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::event::DiscoveredServer;
+use protocol::facts::ProvisioningAgentFacts;
 use protocol::step::{Permission, Product};
 use protocol::{DomainName, RolloutId, TargetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -159,10 +160,30 @@ pub struct KeySeen {
 /// administrator changed since does not show.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
-    /// Domain controllers to prefer.
-    pub preferred_dcs: Vec<TargetId>,
+    /// Domain controllers to prefer. They are told when a domain is added: `None` where it may have been on the agent before, so that nobody
+    /// knows with which it was.
+    pub preferred_dcs: Option<Vec<TargetId>>,
     /// Sets of rights.
     pub permissions: BTreeSet<Permission>,
+    /// The account that was given them, without its domain, as its service shows it; `None` before the server has told that of one that the
+    /// topology does not name.
+    #[serde(default)]
+    pub account: Option<String>,
+}
+
+impl Given {
+    /// Whether the rights are another account's than that one, as far as both are known.
+    #[must_use]
+    pub fn is_of_another(&self, account: Option<&str>) -> bool {
+        let own = self.account.as_deref().zip(account);
+        own.is_some_and(|(own, account)| !own.eq_ignore_ascii_case(account))
+    }
+}
+
+/// The account of an agent's service without its domain; `None` where it is not told.
+#[must_use]
+pub(crate) fn account_of(agent: &ProvisioningAgentFacts) -> Option<&str> {
+    agent.account.as_deref()?.rsplit('\\').next()
 }
 
 /// Of one server, by domain.

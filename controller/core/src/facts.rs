@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::facts::Facts;
+use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::{Digest, DomainName, Fingerprint, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,10 @@ pub struct Known {
     /// Its agent knows that better, and tells it with its facts; one of an earlier release does not.
     #[serde(default)]
     pub owes: bool,
+    /// Somebody else configured that agent, before Entrain did anything to it: the cmdlets and the wizard leave what is there, so that it
+    /// may serve more than [`Self::domains`], also once Entrain has registered it anew.
+    #[serde(default)]
+    pub untold: bool,
     /// Since when it says that products are not there.
     #[serde(default)]
     pub without: Without,
@@ -63,11 +67,39 @@ impl Known {
             facts: None,
             domains: None,
             owes: false,
+            untold: false,
             without: Without {
                 connect: None,
                 agent: None,
             },
         }
+    }
+
+    /// All that its agent serves is known: [`Self::domains`] is told, and nobody else has configured it.
+    #[must_use]
+    pub fn tells_all(&self) -> bool {
+        let told = self.domains.as_ref().is_some_and(|all| !all.is_empty());
+        told && !self.untold
+    }
+
+    /// Whether a domain was on its agent already when a step adds it: true where it was made to serve it, false where it cannot be on it, and
+    /// `None` where nobody knows, since somebody else or an earlier try may have added it.
+    #[must_use]
+    pub(crate) fn had(&self, domain: &DomainName) -> Option<bool> {
+        if self
+            .domains
+            .as_ref()
+            .is_some_and(|all| all.contains(domain))
+        {
+            return Some(true);
+        }
+        let facts = self.facts.as_ref().map(|(_, facts)| facts);
+        let bare = facts.is_some_and(|facts| {
+            let agent = facts.provisioning_agent.as_ref();
+            let configured = agent.is_some_and(ProvisioningAgentFacts::is_configured);
+            facts.unread.is_empty() && !configured && self.domains.is_none()
+        });
+        ((self.tells_all() || bare) && !self.owes).then_some(false)
     }
 
     /// Since when it says that it has no Connect; `None` where it has it, or nobody knows.

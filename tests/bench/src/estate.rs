@@ -67,6 +67,7 @@ impl Estate {
                 facts: Some((BEGIN, facts())),
                 domains: None,
                 owes: false,
+                untold: false,
                 without: controller_core::facts::Without::default(),
             };
             (target, known)

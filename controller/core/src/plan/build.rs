@@ -288,6 +288,8 @@ fn serving(
             Some(domains) if domains.contains(domain) => serving.push(target.clone()),
             // Registered at the wizard: what a person gave it there nobody has said.
             Some(domains) if domains.is_empty() => running.push(target.clone()),
+            // Somebody else registered it, and may have given it more than is known.
+            Some(_) if known.untold => running.push(target.clone()),
             Some(_) => {}
             None => running.push(target.clone()),
         }

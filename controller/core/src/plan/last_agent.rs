@@ -29,16 +29,15 @@ fn staying<'a>(
     })
 }
 
-/// Who may serve a domain besides those of whom it is known: those that stay and of which it is not known what they serve (a person
-/// registered them at the wizard), and whoever the tenant lists as active and nobody here knows.
+/// Who may serve a domain besides those of whom it is known: those that stay and of which it is not known what they serve, or what beside
+/// that (somebody else or a person at the wizard registered them), and whoever the tenant lists as active and nobody here knows.
 pub(super) fn untold(
     (known, beyond): (&Fleetwide, &Beyond),
     targets: &BTreeMap<TargetId, TargetPlan>,
     tenant: &TenantId,
     leaving: &BTreeSet<TargetId>,
 ) -> Vec<String> {
-    let told = |known: &Known| known.domains.as_ref().is_some_and(|all| !all.is_empty());
-    let all = staying(known, targets, (tenant, leaving)).filter(|(_, known)| !told(known));
+    let all = staying(known, targets, (tenant, leaving)).filter(|(_, known)| !known.tells_all());
     let mut all: Vec<String> = all.map(|(target, _)| target.to_string()).collect();
     let seen = beyond.tenants.get(tenant);
     all.extend(seen.into_iter().flat_map(|seen| {

@@ -13,7 +13,7 @@ use protocol::step::{
 use protocol::task::{self, Page, TaskText};
 use protocol::{DomainName, GmsaName, ProxyAddress, ServiceOptions, TargetId, Version};
 
-use crate::beyond::GivenOf;
+use crate::beyond::{GivenOf, account_of};
 use crate::clouds::Works;
 use crate::finding::Place;
 use crate::forest::Forests;
@@ -297,7 +297,8 @@ pub fn answer(
         let mut domains = Domains::of(&served, serving, group.adopt);
         known = domains.known;
         why.extend(domains.remarks(host, by_hand));
-        let (lacking, remarks) = rights_lacking(tenant, &served, serving, before.given);
+        let account = agent.and_then(account_of);
+        let (lacking, remarks) = rights_lacking(tenant, &served, serving, (before.given, account));
         why.extend(remarks);
         if !domains.missing.is_empty() {
             people.extend(rights_by_hand(
@@ -572,7 +573,7 @@ fn rights_lacking(
     tenant: &Tenant,
     served: &[ServedDomain],
     serving: Option<&BTreeSet<DomainName>>,
-    given: Option<&GivenOf>,
+    (given, account): (Option<&GivenOf>, Option<&str>),
 ) -> (Vec<ServedDomain>, Vec<String>) {
     let (mut lacking, mut remarks) = (Vec::new(), Vec::new());
     let there = |domain: &&ServedDomain| serving.is_none_or(|all| all.contains(&domain.name));
@@ -591,10 +592,24 @@ fn rights_lacking(
             ));
             continue;
         };
-        if is.preferred_dcs != domain.preferred_dcs {
+        if is.preferred_dcs.is_none() && !domain.preferred_dcs.is_empty() {
+            remarks.push(format!(
+                "which domain controllers the agent prefers in {name} cannot be told: the product takes them when a domain is added, it may have been on the agent before, and no cmdlet of the product shows them. See the wizard's page \"Connect Active Directory\", and set them there"
+            ));
+        }
+        let prefers = is.preferred_dcs.as_ref();
+        if prefers.is_some_and(|all| *all != domain.preferred_dcs) {
             remarks.push(format!(
                 "the preferred domain controllers of {name} are written otherwise than they were given: the product takes them when a domain is added, and no cmdlet that changes them later is documented. Set them at the wizard's page \"Connect Active Directory\"; no probe sees it"
             ));
+        }
+        if is.is_of_another(account) && !domain.permissions.is_empty() {
+            let (own, account) = (is.account.as_deref(), account.unwrap_or_default());
+            remarks.push(format!(
+                "which rights {account} was given in {name} cannot be told: Entrain gave them to {}, as which the service does not run any more, and no cmdlet of the product shows them. Have its administrator run part 3 of entrain handover {name}",
+                own.unwrap_or_default()
+            ));
+            continue;
         }
         let missing: Vec<Permission> = domain
             .permissions

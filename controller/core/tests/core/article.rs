@@ -148,6 +148,7 @@ fn planned_here(of: &str) -> Vec<Step> {
             facts: Some((NOW, common::facts(None, connect))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server.parse().unwrap(), entry);

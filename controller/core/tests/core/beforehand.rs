@@ -49,6 +49,7 @@ fn planned(
             facts: Some((NOW, common::facts(agent, None))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         },
     );

@@ -188,6 +188,7 @@ fn reported(connect: Option<ConnectFacts>) -> Known {
         facts: Some((NOW, common::facts(None, connect))),
         domains: None,
         owes: false,
+        untold: false,
         without: controller_core::facts::Without::default(),
     }
 }

@@ -150,6 +150,7 @@ pub(crate) fn one_server(now: Timestamp) -> (Plan, TargetId, PublicKey) {
         facts: Some((now, facts(None, None))),
         domains: None,
         owes: false,
+        untold: false,
         without: controller_core::facts::Without::default(),
     };
     let plan = plan(Inputs::of(

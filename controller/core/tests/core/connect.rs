@@ -69,6 +69,7 @@ impl World {
                 facts: Some((NOW, facts(None))),
                 domains: None,
                 owes: false,
+                untold: false,
                 without: controller_core::facts::Without::default(),
             };
             known.insert(server.clone(), entry);
@@ -291,6 +292,7 @@ fn upgrade_of(modes: [Option<bool>; 2], cycle_enabled: Option<bool>) -> Plan {
             facts: Some((NOW, facts)),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server.parse().unwrap(), entry);

@@ -57,6 +57,7 @@ fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
             facts: Some((NOW, common::facts(None, connect))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server, entry);
@@ -143,6 +144,7 @@ fn a_server_that_never_reported_may_be_the_active_one() {
             facts: Some((NOW, common::facts(None, None))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         (target.parse().unwrap(), known)

@@ -11,8 +11,8 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::record::Record;
 use controller_core::topology::{Topology, parse};
-use protocol::event::{Completion, Event, Grade};
-use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::event::{Completion, Event, Failure, Grade};
+use protocol::facts::{Facts, Owed, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Phase;
 use protocol::step::{Permission, Step};
@@ -30,8 +30,14 @@ fn target() -> TargetId {
 
 /// One domain, with what is written of it.
 fn topology(sign_in: &str, domain: &str) -> Topology {
+    let group = "serves = [\"a.test\"]\ngmsa = \"svcEntraSync$\"\n";
+    written(sign_in, domain, group)
+}
+
+/// The same, with what is written of its group.
+fn written(sign_in: &str, domain: &str, group: &str) -> Topology {
     let text = format!(
-        "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"{sign_in}\"\n[domain.\"a.test\"]\ndirectory = \"ask\"\n{domain}\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\ngmsa = \"svcEntraSync$\"\n"
+        "[tenant.main]\nid = \"{TENANT}\"\nsign_in = \"{sign_in}\"\n[domain.\"a.test\"]\ndirectory = \"ask\"\n{domain}\n[agents.a]\nhosts = [\"s1.a.test\"]\n{group}"
     );
     let (topology, findings) = parse(&[common::document(text)]);
     assert!(findings.is_empty(), "{findings:?}");
@@ -39,11 +45,16 @@ fn topology(sign_in: &str, domain: &str) -> Topology {
 }
 
 fn facts(version: Version, tenant: Option<&str>) -> Facts {
+    facts_as(version, tenant, "A\\svcEntraSync$")
+}
+
+/// The same, where its service runs as that account.
+fn facts_as(version: Version, tenant: Option<&str>, account: &str) -> Facts {
     let agent = ProvisioningAgentFacts {
         version: Some(version),
         tenant: tenant.map(|tenant| tenant.parse().unwrap()),
         service: Some(ServiceState::Running),
-        account: Some("A\\svcEntraSync$".to_owned()),
+        account: Some(account.to_owned()),
         options: Some(protocol::ServiceOptions::default()),
         updater: None,
         owes_registration: None,
@@ -105,20 +116,7 @@ impl World {
 
     /// The plan's registration, or its addition of domains, comes to its end.
     fn does(&mut self, plan: &Plan, by_hand: bool, completion: Completion) {
-        self.rollout += 1;
-        self.generation = self.generation.next();
-        let (rollout, generation, step) = (RolloutId(self.rollout), self.generation, StepIndex(1));
-        self.fleet
-            .apply(&common::applied(rollout, plan), Some(plan), NOW);
-        let issued = Record::BundleIssued {
-            rollout,
-            target: target(),
-            generation,
-            phase: Phase::Register,
-            bundle: BundleId(Digest::ZERO),
-            expires: NOW.plus(std::time::Duration::from_secs(86_400)),
-        };
-        self.fleet.apply(&issued, None, NOW);
+        let (generation, step) = self.begins(plan);
         if by_hand {
             let text = TaskText {
                 title: "do it at the wizard".to_owned(),
@@ -141,6 +139,42 @@ impl World {
             grade: Some(Grade::Registered),
         });
     }
+
+    /// It fails on its way.
+    fn fails(&mut self, plan: &Plan) {
+        let (generation, step) = self.begins(plan);
+        self.tells(&Event::StepFailed {
+            generation,
+            step,
+            failure: Box::new(Failure::plain("Set-AADCloudSyncPermissions failed")),
+        });
+    }
+
+    /// Its bundle is there.
+    fn begins(&mut self, plan: &Plan) -> (Generation, StepIndex) {
+        self.rollout += 1;
+        self.generation = self.generation.next();
+        let (rollout, generation, step) = (RolloutId(self.rollout), self.generation, StepIndex(1));
+        self.fleet
+            .apply(&common::applied(rollout, plan), Some(plan), NOW);
+        let issued = Record::BundleIssued {
+            rollout,
+            target: target(),
+            generation,
+            phase: Phase::Register,
+            bundle: BundleId(Digest::ZERO),
+            expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+        };
+        self.fleet.apply(&issued, None, NOW);
+        (generation, step)
+    }
+}
+
+/// Whether a plan registers the agent by cmdlets.
+fn registers(plan: &Plan) -> bool {
+    let part = &plan.targets[&target()];
+    let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
+    steps.any(|step| matches!(step, Step::RegisterProvisioningAgent(_)))
 }
 
 /// The rights that a plan gives in a.test, and what it says.
@@ -241,6 +275,150 @@ fn other_domain_controllers_are_said_and_not_brought() {
     }
 }
 
+const OTHERWISE: &str = "the preferred domain controllers of a.test are written otherwise";
+const UNTOLD: &str = "which domain controllers the agent prefers in a.test cannot be told";
+
+fn prefers(dc: &str) -> String {
+    format!("{READ}\npreferred_dcs = [\"{dc}.a.test\"]")
+}
+
+/// The cmdlet is told them when it adds a domain, and one that is there is not added again: to register anew changes nothing of them.
+#[test]
+fn a_registration_anew_names_no_domain_controllers_for_a_domain_that_is_there() {
+    let mut world = World::registered(&prefers("dc1"), false, Completion::Applied);
+    let other = topology("token", &prefers("dc2"));
+    let (_, said) = gives(&world.planned(&other));
+    assert!(said.contains(OTHERWISE), "{said}");
+    world.reports(facts_as(common::AGENT, Some(TENANT), "A\\operator"));
+    let plan = world.planned(&other);
+    assert!(registers(&plan), "{:?}", plan.targets[&target()].why);
+    world.does(&plan, false, Completion::Applied);
+    world.reports(facts(common::AGENT, Some(TENANT)));
+    let (added, said) = gives(&world.planned(&other));
+    assert!(added.is_none() && said.contains(OTHERWISE), "{said}");
+    let (_, said) = gives(&world.planned(&topology("token", &prefers("dc1"))));
+    assert!(said.contains("nothing is changed") && !said.contains(OTHERWISE));
+    // Where a try failed behind its account nobody knows with which of them it added the domain.
+    let mut world = World::new();
+    let plan = world.planned(&topology("token", &prefers("dc1")));
+    world.fails(&plan);
+    let mut half = facts(common::AGENT, Some(TENANT));
+    let agent = half.provisioning_agent.as_mut().unwrap();
+    agent.owes_registration = Some(Owed::First);
+    world.reports(half);
+    let plan = world.planned(&other);
+    assert!(registers(&plan), "{:?}", plan.targets[&target()].why);
+    world.does(&plan, false, Completion::Applied);
+    world.reports(facts(common::AGENT, Some(TENANT)));
+    let (_, said) = gives(&world.planned(&other));
+    assert!(said.contains(UNTOLD) && !said.contains(OTHERWISE), "{said}");
+}
+
+/// Somebody else may have added a domain that is adopted: with which domain controllers nobody has told.
+#[test]
+fn domain_controllers_of_a_domain_that_is_adopted_are_not_known() {
+    let adopts = |dc: &str| {
+        let group = "serves = [\"a.test\"]\ngmsa = \"svcEntraSync$\"\nadopt = true\n";
+        written("token", &prefers(dc), group)
+    };
+    let mut world = World::new();
+    world.reports(facts(common::AGENT, Some(TENANT)));
+    let plan = world.planned(&adopts("dc1"));
+    assert!(gives(&plan).0.is_some());
+    world.does(&plan, false, Completion::Applied);
+    for dc in ["dc1", "dc2"] {
+        let (added, said) = gives(&world.planned(&adopts(dc)));
+        assert!(added.is_none(), "{said}");
+        assert!(
+            said.contains(UNTOLD) && !said.contains(OTHERWISE),
+            "{dc}: {said}"
+        );
+    }
+    // One that an agent whose domains are known gets in addition was not there.
+    let two = |dc: &str| {
+        let group = "serves = [\"a.test\", \"b.test\"]\ngmsa = \"svcEntraSync$\"\n";
+        let b = format!("{READ}\n[domain.\"b.test\"]\npreferred_dcs = [\"{dc}.b.test\"]");
+        written("token", &b, group)
+    };
+    let mut world = World::registered(READ, false, Completion::Applied);
+    let plan = world.planned(&two("dc1"));
+    world.does(&plan, false, Completion::Applied);
+    let (_, said) = gives(&world.planned(&two("dc1")));
+    assert!(said.contains("nothing is changed"), "{said}");
+    let (_, said) = gives(&world.planned(&two("dc2")));
+    let words = "the preferred domain controllers of b.test are written otherwise";
+    assert!(said.contains(words), "{said}");
+}
+
+/// Rights are an account's: another one has none of them, whoever has set it, and whoever was at the wizard may have chosen others.
+#[test]
+fn rights_that_another_account_was_given_are_not_those_of_the_one_that_is_there() {
+    let of_b = |sign_in: &str| {
+        let group = "serves = [\"a.test\"]\ngmsa = \"svcB$\"\n";
+        written(sign_in, READ, group)
+    };
+    let now_b = || facts_as(common::AGENT, Some(TENANT), "A\\svcB$");
+    for (by_hand, completion, told) in [
+        (true, Some(Completion::SeenDone), false),
+        (
+            true,
+            Some(Completion::Attested {
+                by: "anna".to_owned(),
+            }),
+            false,
+        ),
+        // Somebody has set it, without Entrain.
+        (false, None, false),
+        // The cmdlets give the new one its own.
+        (false, Some(Completion::Applied), true),
+    ] {
+        let mut world = World::registered(READ, false, Completion::Applied);
+        if let Some(completion) = completion.clone() {
+            let plan = world.planned(&of_b(if by_hand { "wizard" } else { "token" }));
+            world.does(&plan, by_hand, completion);
+        }
+        world.reports(now_b());
+        let (added, said) = gives(&world.planned(&of_b("token")));
+        assert_eq!(added, None, "{completion:?}: {said}");
+        assert_eq!(
+            said.contains("cannot be told"),
+            !told,
+            "{completion:?}: {said}"
+        );
+        // The one that was given them has them still, where nobody was at the wizard.
+        world.reports(facts(common::AGENT, Some(TENANT)));
+        let (_, said) = gives(&world.planned(&topology("token", READ)));
+        let before = completion.is_none();
+        assert_eq!(
+            !said.contains("cannot be told"),
+            before,
+            "{completion:?}: {said}"
+        );
+    }
+    // Of an account that the topology does not name it is the one that the server shows.
+    let unnamed = written("token", READ, "serves = [\"a.test\"]\n");
+    let mut world = World::new();
+    let plan = world.planned(&unnamed);
+    world.does(&plan, false, Completion::Applied);
+    for (account, told) in [
+        ("A\\pGMSA_1a2b$", true),
+        ("A\\PGMSA_1A2B$", true),
+        ("A\\svcB$", false),
+    ] {
+        world.reports(facts_as(common::AGENT, Some(TENANT), account));
+        let (_, said) = gives(&world.planned(&unnamed));
+        assert_eq!(!said.contains("cannot be told"), told, "{account}: {said}");
+    }
+    // A guided registration that found all as it is to be changed nothing.
+    let mut world = World::registered(READ, false, Completion::Applied);
+    world.reports(facts_as(common::AGENT, Some(TENANT), "A\\operator"));
+    let plan = world.planned(&topology("wizard", READ));
+    world.does(&plan, true, Completion::AlreadySo);
+    world.reports(facts(common::AGENT, Some(TENANT)));
+    let (_, said) = gives(&world.planned(&topology("token", READ)));
+    assert!(!said.contains("cannot be told"), "{said}");
+}
+
 /// The product gives rights on a clean installation alone (product facts 1.6 [P]).
 #[test]
 fn an_upgrade_names_the_rights_that_people_add_by_hand() {
@@ -302,5 +480,5 @@ fn what_a_registration_gave_is_kept_by_domain() {
         given.permissions,
         [Permission::BasicRead, Permission::UserGroupCreateDelete].into()
     );
-    assert!(given.preferred_dcs.is_empty());
+    assert_eq!(given.preferred_dcs, Some(Vec::new()));
 }

@@ -143,6 +143,7 @@ impl Sim {
                     facts: Some((now, facts())),
                     domains: None,
                     owes: false,
+                    untold: false,
                     without: controller_core::facts::Without::default(),
                 },
             );

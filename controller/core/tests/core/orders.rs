@@ -338,6 +338,7 @@ impl World {
             facts: Some((NOW, common::facts(Some(agent), None))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         let plan = plan(Inputs::of(

@@ -556,6 +556,7 @@ fn no_plan_breaks_a_guard_rail() {
                         facts: Some((NOW, facts(reported))),
                         domains: serves.map(|number| [domain(number).parse().unwrap()].into()),
                         owes: *owes,
+                        untold: false,
                         without: controller_core::facts::Without::default(),
                     };
                     known.insert(host(number).parse().unwrap(), entry);

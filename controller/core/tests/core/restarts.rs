@@ -42,6 +42,7 @@ fn planned(topology: &str, policy: &str, facts: &Facts, purpose: Purpose) -> Pla
             facts: Some((Timestamp::from_millis(0), facts.clone())),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         (target, known)

@@ -74,6 +74,7 @@ fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId
             facts: Some((NOW, common::facts(agent, None))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(server.clone(), entry);
@@ -231,6 +232,14 @@ fn an_agent_that_somebody_else_registered_warns_before_its_upgrade_or_removal() 
         "{warnings:?}"
     );
     assert!(plan(&known, Purpose::Verify).is_empty());
+    // So does one of which only some are known, since Entrain has registered it anew.
+    known.get_mut(&target("s2")).unwrap().untold = true;
+    let warnings = plan(&known, Purpose::Install).join("; ");
+    assert!(
+        warnings.contains("s2.a.test: registered by somebody else, so what else is served"),
+        "{warnings}"
+    );
+    known.get_mut(&target("s2")).unwrap().untold = false;
     // One that was never configured serves nobody.
     let (_, facts) = known
         .get_mut(&target("s1"))

@@ -1,6 +1,7 @@
 //! Which domains an agent serves, as the fleet's own steps made it serve them: kept, forgotten, and never guessed.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be"
 )]
@@ -9,17 +10,18 @@ use std::collections::BTreeSet;
 
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::Fleet;
-use controller_core::plan::{Inputs, Purpose, plan};
+use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::record::Record;
-use controller_core::topology::parse;
+use controller_core::tenant::{Configuration, Job, Observation, Part, Units};
+use controller_core::topology::{Topology, parse};
 use protocol::event::{Completion, Event, Failure, Grade};
 use protocol::facts::{Facts, Owed, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{SignIn, Step};
 use protocol::{
-    BundleId, Digest, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp,
+    BundleId, Digest, DomainName, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
 };
 
 use crate::common;
@@ -33,11 +35,16 @@ fn target() -> TargetId {
 }
 
 fn facts(tenant: Option<&str>) -> Facts {
+    facts_as(tenant, "A\\provAgentgMSA$")
+}
+
+/// The same, where its service runs as that account.
+fn facts_as(tenant: Option<&str>, account: &str) -> Facts {
     let agent = ProvisioningAgentFacts {
         version: Some(common::AGENT),
         tenant: tenant.map(|tenant| tenant.parse().unwrap()),
         service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
+        account: Some(account.to_owned()),
         options: None,
         updater: None,
         owes_registration: None,
@@ -482,4 +489,201 @@ fn an_agent_that_somebody_else_registered_gets_the_domains_that_its_group_adopts
             .join("; ")
             .contains("registered: verified, nothing is changed")
     );
+}
+
+/// A topology of these groups.
+fn topology(groups: &str) -> Topology {
+    let text = format!("[tenant.main]\nid = \"{TENANT}\"\n{groups}");
+    let (topology, findings) = parse(&[common::document(text)]);
+    assert!(findings.is_empty(), "{findings:?}");
+    topology
+}
+
+/// A server that is known to serve these domains.
+fn other(domains: &[&str]) -> Known {
+    Known {
+        facts: Some((NOW, facts(Some(TENANT)))),
+        domains: Some(domains.iter().map(|one| one.parse().unwrap()).collect()),
+        ..Known::of(SigningKey::generate().public().fingerprint())
+    }
+}
+
+impl World {
+    /// A server that is enrolled, and reports that.
+    fn reporting(facts: Facts) -> Self {
+        let mut world = Self {
+            fleet: Fleet::new(),
+            index: 0,
+            step: StepIndex(1),
+        };
+        let key = SigningKey::generate().public();
+        world
+            .fleet
+            .apply(&common::enrolled(&target(), key), None, NOW);
+        world.reports(facts);
+        world
+    }
+
+    /// What is planned of a topology, with what is known of other servers.
+    fn plans(&self, groups: &str, others: &[(&str, Known)]) -> Plan {
+        let (topology, policy, artifacts) =
+            (topology(groups), Policy::default(), common::artifacts());
+        let mut known = self.fleet.known().clone();
+        for (name, other) in others {
+            known.insert(name.parse().unwrap(), other.clone());
+        }
+        plan(Inputs {
+            beyond: self.fleet.beyond(),
+            ..Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install)
+        })
+    }
+
+    /// Whatever was open is over, and the next plan registers the agent, which ends so; without a completion it fails.
+    fn registers_anew(&mut self, rollout: u32, groups: &str, completion: Option<Completion>) {
+        let ends = |generation, ending| Event::RunFinished {
+            generation,
+            ending,
+            receipt: String::new(),
+        };
+        if let Some(generation) = self.fleet.open(&target()).map(|open| open.generation) {
+            self.tells(&ends(generation, Ending::Completed));
+        }
+        let plan = self.plans(groups, &[]);
+        let work = &plan.targets[&target()].phases[0];
+        let place = work.steps.iter().position(|step| {
+            matches!(
+                step,
+                Step::RegisterProvisioningAgent(_) | Step::GuideProvisioningAgent(_)
+            )
+        });
+        let step = StepIndex(u16::try_from(place.expect("it is registered")).unwrap());
+        let applied = common::applied(RolloutId(rollout), &plan);
+        self.fleet.apply(&applied, Some(&plan), NOW);
+        let generation = self.fleet.next_generation(&target());
+        let issued = Record::BundleIssued {
+            rollout: RolloutId(rollout),
+            target: target(),
+            generation,
+            phase: work.phase,
+            bundle: BundleId(Digest::ZERO),
+            expires: NOW.plus(std::time::Duration::from_secs(86_400)),
+        };
+        self.fleet.apply(&issued, None, NOW);
+        self.tells(&match &completion {
+            Some(completion) => Event::StepCompleted {
+                generation,
+                step,
+                completion: completion.clone(),
+                summary: String::new(),
+                grade: Some(Grade::Registered),
+            },
+            None => Event::StepFailed {
+                generation,
+                step,
+                failure: Box::new(Failure::plain("Add-AADCloudSyncADDomain failed")),
+            },
+        });
+        let ending = match completion {
+            Some(_) => Ending::Completed,
+            None => Ending::Failed("Add-AADCloudSyncADDomain failed".to_owned()),
+        };
+        self.tells(&ends(generation, ending));
+        self.reports(facts(Some(TENANT)));
+    }
+}
+
+const ONE: &str = "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n";
+
+/// The cmdlets and the wizard only add: what an agent was given before it is set anew stays on it. The last agent of a domain that no
+/// `serves` names any more is that still (G10).
+#[test]
+fn a_registration_that_is_set_anew_takes_no_domain_from_the_agent() {
+    let by = "anna".to_owned();
+    for done in [
+        Some(Completion::Applied),
+        Some(Completion::Attested { by }),
+        Some(Completion::SeenDone),
+        Some(Completion::AlreadySo),
+        None,
+    ] {
+        let mut world = World::new();
+        world.registers(Completion::Applied);
+        world.reports(facts_as(Some(TENANT), "A\\operator"));
+        world.registers_anew(2, ONE, done.clone());
+        assert_eq!(world.domains(), both(), "{done:?}");
+
+        let job = Job {
+            template: "AD2AADProvisioning".to_owned(),
+            status: "Active".to_owned(),
+            quarantined: false,
+            last_success: None,
+        };
+        let configuration = Configuration {
+            name: "b.test".to_owned(),
+            jobs: Part::Seen(vec![job]),
+            domain: Part::Seen("b.test".to_owned()),
+            guard: Part::Seen(None),
+            units: Part::Seen(Units::Whole),
+        };
+        let mut observation = Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "403");
+        observation.configurations = Part::Seen(vec![configuration]);
+        let seen = Record::TenantSeen {
+            observation: Box::new(observation),
+            by: "anna".to_owned(),
+        };
+        world.fleet.apply(&seen, None, NOW);
+        let retires = "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s2.a.test\"]\nretired = [\"s1.a.test\"]\n";
+        let plan = world.plans(retires, &[("s2.a.test", other(&["a.test"]))]);
+        let [act] = plan.irreversible.as_slice() else {
+            panic!("{done:?}: {:?}", plan.irreversible)
+        };
+        let words = "b.test: its last provisioning agent is taken off (s1.a.test)";
+        assert!(act.starts_with(words), "{act}");
+        let why = plan.targets[&target()].why.join("; ");
+        assert!(
+            why.contains("configuration b.test of b.test is still at work"),
+            "{done:?}: {why}"
+        );
+    }
+}
+
+/// Somebody else registered it, and its account is set anew, or its group adopts it: what it was given beside that nobody has told.
+#[test]
+fn what_somebody_else_gave_an_agent_stays_untold_when_entrain_registers_it_anew() {
+    let mut old = facts(Some(TENANT));
+    old.provisioning_agent.as_mut().unwrap().version = Some(Version::new(1, 1, 1586, 0));
+    let strange = |world: &World| {
+        let plan = world.plans(ONE, &[]);
+        let mut own = plan.warnings.into_iter();
+        own.find(|one| one.starts_with("s1.a.test: registered by somebody else"))
+    };
+    let may_serve = |world: &World| {
+        let ends = format!(
+            "{ONE}[agents.b]\nserves = [\"b.test\"]\nhosts = []\nretired = [\"s2.b.test\"]\n"
+        );
+        let plan = world.plans(&ends, &[("s2.b.test", other(&["b.test"]))]);
+        plan.irreversible.join("; ")
+    };
+    let words = "whether s1.a.test serves it too is not known";
+    for done in [Some(Completion::Applied), Some(Completion::SeenDone), None] {
+        let mut world = World::reporting(facts_as(Some(TENANT), "A\\operator"));
+        world.registers_anew(1, ONE, done.clone());
+        assert!(may_serve(&world).contains(words), "{done:?}");
+        world.reports(old.clone());
+        assert!(strange(&world).is_some(), "{done:?}");
+        // It is taken off, and registered by Entrain alone: nothing else is on it.
+        world.reports(common::facts(None, None));
+        world.reports(facts(None));
+        world.registers_anew(2, ONE, Some(Completion::Applied));
+        let said = may_serve(&world);
+        assert!(!said.contains(words), "{done:?}: {said}");
+        world.reports(old.clone());
+        assert_eq!(strange(&world), None, "{done:?}");
+    }
+    // What it shows in the middle of Entrain's own registration is nobody else's.
+    let mut world = World::new();
+    world.reports(facts(Some(TENANT)));
+    world.registers(Completion::Applied);
+    world.reports(old);
+    assert_eq!(strange(&world), None);
 }

@@ -59,6 +59,7 @@ fn known() -> Fleetwide {
             facts: Some((NOW, facts(Some(number != 0), common::CONNECT))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         (server.parse().unwrap(), entry)

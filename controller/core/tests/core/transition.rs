@@ -65,6 +65,7 @@ fn known_of(modes: [Option<Facts>; 2]) -> Fleetwide {
             facts: facts.map(|facts| (NOW, facts)),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         (server.parse().unwrap(), entry)

@@ -43,6 +43,7 @@ fn planned(waves: &str) -> Plan {
             facts: Some((Timestamp::from_millis(0), common::facts(None, None))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         (target, known)

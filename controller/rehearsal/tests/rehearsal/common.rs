@@ -91,6 +91,7 @@ pub(crate) fn planned(
             facts: Some((NOW, facts(&target))),
             domains: None,
             owes: false,
+            untold: false,
             without: controller_core::facts::Without::default(),
         };
         known.insert(target, entry);

@@ -1,7 +1,5 @@
 //! The fold of what a target says: each event, and what the end of its phase changes.
 
-use std::collections::btree_map::Entry;
-
 use protocol::event::{Completion, Event, Failure, Verdict};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::refusal::Refusal;
@@ -9,7 +7,7 @@ use protocol::signed::{Ending, Phase};
 use protocol::step::{Product, Served, Step};
 use protocol::{Attempt, Generation, RolloutId, TargetId, TenantId, Timestamp};
 
-use crate::beyond::{DirectorySeen, Given, KeySeen, Moved, NetbiosSeen, SuffixesSeen};
+use crate::beyond::{DirectorySeen, KeySeen, Moved, NetbiosSeen, SuffixesSeen, account_of};
 use crate::fleet::decide::soaks_until;
 use crate::fleet::graded::{is_graded, lacks};
 use crate::fleet::state::{
@@ -44,6 +42,7 @@ impl Fleet {
                     Some(connect) => drop(self.modes.insert(target.clone(), connect.mode())),
                     None => drop(self.modes.remove(target)),
                 }
+                let registers = self.registers(target);
                 if let Some(known) = self.known.get_mut(target) {
                     let agent = facts.provisioning_agent.as_ref();
                     let before = known.facts.as_ref().map(|(_, facts)| facts);
@@ -56,7 +55,19 @@ impl Fleet {
                     if facts.unread.is_empty() && (gone || elsewhere) {
                         known.domains = None;
                         known.owes = false;
+                        known.untold = false;
                         self.beyond.given.remove(target);
+                    }
+                    // What Entrain's own cmdlets have begun, or a person at the wizard that it has opened, is nobody else's.
+                    let half = agent.is_some_and(|agent| agent.owes_registration.is_some());
+                    let own = registers || half || known.owes || known.domains.is_some();
+                    known.untold |= facts.unread.is_empty() && !gone && !own;
+                    // Of the account that the product chose by itself the service tells the name.
+                    let account = agent.filter(|_| !gone).and_then(account_of);
+                    if let Some((account, given)) = account.zip(self.beyond.given.get_mut(target)) {
+                        for is in given.values_mut().filter(|is| is.account.is_none()) {
+                            is.account = Some(account.to_owned());
+                        }
                     }
                     known.without.told(facts, now);
                     known.facts = Some((now, (**facts).clone()));
@@ -539,6 +550,17 @@ impl Fleet {
         work.steps.get(usize::from(step.0))
     }
 
+    /// A step of the phase that is under way at a target registers its agent.
+    fn registers(&self, target: &TargetId) -> bool {
+        let phase = self.open.get(target).and_then(|open| {
+            let rollout = self.rollouts.get(&open.rollout)?;
+            let phase = rollout.work.get(target)?.phase;
+            rollout.plan.targets.get(target)?.phases.get(phase)
+        });
+        let mut steps = phase.into_iter().flat_map(|phase| &phase.steps);
+        steps.any(|step| matches!(step.serves(), Some(Served::These(_))))
+    }
+
     /// What a step's cmdlets gave the agent of its domains. A wizard gives no rights, and what an earlier try gave unheard is not
     /// known.
     fn gave(
@@ -548,15 +570,27 @@ impl Fleet {
         step: protocol::StepIndex,
         completion: &Completion,
     ) {
-        let (domains, anew) = match self.open_step(target, generation, step) {
-            Some(Step::RegisterProvisioningAgent(register)) => (register.domains.clone(), true),
-            Some(Step::AddDomains(add)) => (add.domains.clone(), false),
+        let known = self.known.get(target);
+        let (domains, account, anew) = match self.open_step(target, generation, step) {
+            Some(Step::RegisterProvisioningAgent(register)) => {
+                let named = register.gmsa.as_ref().map(ToString::to_string);
+                (register.domains.clone(), named, true)
+            }
+            Some(Step::AddDomains(add)) => {
+                let facts = known.and_then(|known| known.facts.as_ref());
+                let agent = facts.and_then(|(_, facts)| facts.provisioning_agent.as_ref());
+                let account = agent.and_then(account_of).map(ToOwned::to_owned);
+                (add.domains.clone(), account, false)
+            }
+            // Whoever was at the wizard may have chosen another account there, and other domain controllers.
+            Some(Step::GuideProvisioningAgent(_)) => {
+                if *completion != Completion::AlreadySo {
+                    self.beyond.given.remove(target);
+                }
+                return;
+            }
             Some(_) | None => return,
         };
-        let given = self.beyond.given.entry(target.clone()).or_default();
-        if anew {
-            given.clear();
-        }
         let open = self
             .open
             .get(target)
@@ -564,20 +598,26 @@ impl Fleet {
         let state = open.and_then(|rollout| Some(&rollout.work.get(target)?.state));
         let by_hand = matches!(state, Some(TargetState::AwaitingPerson { .. }));
         if by_hand || *completion != Completion::Applied {
+            if anew {
+                self.beyond.given.remove(target);
+            }
             return;
         }
+        let given = self.beyond.given.entry(target.clone()).or_default();
         for domain in domains {
-            let new = Given {
-                preferred_dcs: domain.preferred_dcs,
-                permissions: domain.permissions.into_iter().collect(),
-            };
-            match given.entry(domain.name) {
-                Entry::Vacant(free) => {
-                    free.insert(new);
-                }
-                // A domain that is there is not added again, which is when controllers are named.
-                Entry::Occupied(mut is) => is.get_mut().permissions.extend(new.permissions),
+            let had = known.and_then(|known| known.had(&domain.name));
+            let is = given.entry(domain.name).or_default();
+            // A domain that is there is not added again, which is when controllers are named.
+            if had == Some(false) {
+                is.preferred_dcs = Some(domain.preferred_dcs);
             }
+            // What another account was given this one was not, as far as both are known.
+            let known = is.account.is_some() && account.is_some();
+            if !known || is.is_of_another(account.as_deref()) {
+                is.permissions.clear();
+            }
+            is.account.clone_from(&account);
+            is.permissions.extend(domain.permissions);
         }
     }
 
@@ -613,9 +653,11 @@ impl Fleet {
                 known.domains.get_or_insert_default();
             }
             Served::More(_) if completion.is_none() => {}
-            Served::These(domains) => known.domains = Some(domains.into_iter().collect()),
-            // Of one that somebody else registered these are known from now on; which others it was given nobody has told.
-            Served::More(domains) => known.domains.get_or_insert_default().extend(domains),
+            // The cmdlets and the wizard add, and leave what is there, also where its account is set anew. Of one that somebody else registered
+            // these are known from now on; which others it was given nobody has told.
+            Served::These(domains) | Served::More(domains) => {
+                known.domains.get_or_insert_default().extend(domains);
+            }
         }
     }
 

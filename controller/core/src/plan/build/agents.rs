@@ -179,12 +179,9 @@ pub(super) fn unequal(topology: &Topology, known: &Fleetwide) -> Vec<String> {
     all.iter().map(tunables::Unequal::sentence).collect()
 }
 
-/// Agents that somebody else registered, and that are upgraded or taken off: what they serve is not known, and Entrain sees it
-/// nowhere.
-pub(super) fn strange(
-    known: &Fleetwide,
-    targets: &BTreeMap<TargetId, TargetPlan>,
-) -> Option<String> {
+/// Agents that somebody else registered, and that are upgraded or taken off: what they serve is not known, or what beside the domains that
+/// Entrain has added, and Entrain sees it nowhere.
+pub(super) fn strange(known: &Fleetwide, targets: &BTreeMap<TargetId, TargetPlan>) -> Vec<String> {
     let touched = |part: &TargetPlan| {
         let mut steps = part.phases.iter().flat_map(|phase| &phase.steps);
         steps.any(|step| {
@@ -199,17 +196,23 @@ pub(super) fn strange(
         let (_, facts) = known.facts.as_ref()?;
         let agent = facts.provisioning_agent.as_ref()?;
         let own = known.owes || agent.owes_registration.is_some();
-        (known.domains.is_none() && !own && agent.is_configured()).then_some(())
+        let strange = known.untold || known.domains.is_none() && !own;
+        let some = known.domains.as_ref().is_some_and(|all| !all.is_empty());
+        (strange && agent.is_configured()).then_some(some)
     };
-    let names: Vec<&str> = targets
-        .iter()
-        .filter(|(target, part)| touched(part) && unknown(target).is_some())
-        .map(|(target, _)| target.as_str())
-        .collect();
-    (!names.is_empty()).then(|| {
+    let of = |some: bool| -> Vec<&str> {
+        let all = targets
+            .iter()
+            .filter(|(target, part)| touched(part) && unknown(target) == Some(some));
+        all.map(|(target, _)| target.as_str()).collect()
+    };
+    let all = [(of(false), "what"), (of(true), "what else")];
+    let all = all.into_iter().filter(|(names, _)| !names.is_empty());
+    all.map(|(names, what)| {
         format!(
-            "{}: registered by somebody else, so what is served there is not known; it may be HR or on-premises applications too. Before the upgrade or removal look in the portal: Cloud sync, Agents, and the enterprise applications that provision through an agent. What is served there stands still meanwhile",
+            "{}: registered by somebody else, so {what} is served there is not known; it may be HR or on-premises applications too. Before the upgrade or removal look in the portal: Cloud sync, Agents, and the enterprise applications that provision through an agent. What is served there stands still meanwhile",
             names.join(", ")
         )
     })
+    .collect()
 }
