@@ -12,12 +12,12 @@ use std::time::Duration;
 use agent_core::op::{
     GivenUp, Launcher, Log, Names, Op, Outcome, Program, ProgramKind, RegistryValue, Service, Shown,
 };
-use agent_core::product;
 use agent_core::step::facts::join;
 use agent_core::step::preflight::PROXY_SIGN_IN;
+use agent_core::{configuration, product};
 use protocol::facts::{Owed, ServiceState};
 use protocol::secret::{Secret, SecretKind};
-use protocol::{Digest, DomainName, Generation, Timestamp, Version};
+use protocol::{Digest, DomainName, Generation, ServiceOptions, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{self, Shared, View};
@@ -382,6 +382,23 @@ impl Twin {
     pub fn edit_configuration(&mut self, text: &str) {
         let path = join(product::AGENT_FOLDER, product::AGENT_CONFIGURATION).to_lowercase();
         self.texts.insert(path, text.to_owned());
+    }
+
+    /// The options that the agent's service has, as somebody has set them.
+    pub fn set_options(&mut self, options: &ServiceOptions) {
+        let path = join(product::AGENT_FOLDER, product::AGENT_CONFIGURATION).to_lowercase();
+        let text = self.texts.get(&path);
+        if let Some(Ok(text)) = text.map(|text| configuration::edit(text, options)) {
+            self.texts.insert(path, text);
+        }
+        if let Some(millis) = options.ldap_timeout_millis {
+            let millis = RegistryValue::Text(millis.to_string());
+            self.set(product::AGENT_KEY, product::AGENT_LDAP_TIMEOUT, millis);
+        }
+        if options.referral_chasing {
+            let all = RegistryValue::Text(product::AGENT_REFERRALS_ALL.to_owned());
+            self.set(product::AGENT_KEY, product::AGENT_REFERRALS, all);
+        }
     }
 
     /// Nothing is wrong with the server.

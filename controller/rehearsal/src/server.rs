@@ -153,6 +153,9 @@ impl Server {
         if let Some(account) = agent.and_then(|agent| agent.account.as_deref()) {
             twin.set_account(account);
         }
+        if let Some(options) = agent.and_then(|agent| agent.options.as_ref()) {
+            twin.set_options(options);
+        }
         if let Some(owed) = agent.and_then(|agent| agent.owes_registration) {
             twin.break_registration_off(owed);
         }

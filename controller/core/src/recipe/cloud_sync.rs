@@ -97,8 +97,9 @@ pub fn answer(
     };
     // Edits of the service's configuration file that nobody wrote down: an upgrade finds them there, and they are to be there after it.
     let upgrades = !installed && version.is_some();
+    let there = carried(&group.options, agent);
     let owned = if upgrades {
-        carried(&group.options, agent)
+        there.clone()
     } else {
         group.options.clone()
     };
@@ -246,7 +247,7 @@ pub fn answer(
             (at_wizard, gmsa.as_ref()),
             &served,
             group.gmsa.as_ref(),
-            group.options.proxy.as_ref(),
+            there.proxy.as_ref(),
         );
         let (by, chosen) = sign_in_words(tenant);
         why.push(match agent.filter(|_| configured) {
@@ -327,7 +328,7 @@ pub fn answer(
                     Step::AddDomains(AddDomains {
                         tenant: tenant.id.clone(),
                         sign_in: tenant.sign_in,
-                        proxy: group.options.proxy.clone(),
+                        proxy: there.proxy.clone(),
                         wizard: added_by_hand(tenant, (at_wizard, gmsa.as_ref()), &domains.missing),
                         domains: domains.missing,
                     }),
@@ -514,7 +515,8 @@ fn rights_of_an_upgrade(
 /// The first version whose setup keeps edits of the service's configuration file (product facts 1.11 [R]).
 const KEEPS_EDITS: Version = Version::new(1, 1, 1365, 0);
 
-/// What is owned of the service's options, and beside it what its configuration file was found to say, which an upgrade must not lose.
+/// What is owned of the service's options, and beside it what its configuration file was found to say: an upgrade must not lose it, the
+/// service reaches the cloud by it, and the cmdlets, which do not read that file, are told it.
 fn carried(owned: &ServiceOptions, agent: Option<&ProvisioningAgentFacts>) -> ServiceOptions {
     let mut all = owned.clone();
     if let Some(seen) = agent.and_then(|agent| agent.options.as_ref()) {
@@ -984,7 +986,14 @@ fn readiness_of(
         demands_tls: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
-        options: group.options.clone(),
+        // What the service's own file says is how it reaches the cloud, whoever wrote it.
+        options: carried(
+            &group.options,
+            facts
+                .provisioning_agent
+                .as_ref()
+                .filter(|agent| !agent.is_removed()),
+        ),
         proxy_signs_in: false,
         restarts: false,
         hosts: tenant

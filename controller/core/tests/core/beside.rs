@@ -211,7 +211,14 @@ fn edits_by_hand_are_carried_over_an_upgrade_or_named() {
         let part = part(text("", "", ""), facts);
         let (set, verified) = of(&part);
         assert_eq!(set, carried, "{version} {seen:?}");
-        assert_eq!(verified, carried.unwrap_or_default());
+        let carried = carried.unwrap_or_default();
+        assert_eq!(verified, carried);
+        // What the service reaches, and is exempt from, is asked as the service has it.
+        let asked = steps(&part).find_map(|step| match step {
+            Step::Preflight(preflight) => Some(preflight.options.clone()),
+            _ => None,
+        });
+        assert_eq!(asked, Some(carried));
         let why = part.why.join("\n");
         assert!(why.contains(says), "{version} {seen:?}: {why}");
         assert!(
@@ -231,6 +238,74 @@ fn edits_by_hand_are_carried_over_an_upgrade_or_named() {
     let proxy = set.unwrap().proxy.unwrap();
     assert_eq!(proxy.as_str(), "http://other.a.test:3128");
     assert_eq!(of(&part_of(common::AGENT, "")), (None, none()));
+}
+
+/// The service goes through the proxy of its configuration file, whoever wrote it there: so do the questions beforehand, and the cmdlets,
+/// which do not read that file.
+#[test]
+fn a_proxy_that_somebody_set_by_hand_is_that_of_the_questions_and_of_the_cmdlets() {
+    let asked = |part: &TargetPlan| {
+        let of = |step: &Step| match step {
+            Step::Preflight(preflight) => Some(("preflight", preflight.options.proxy.clone())),
+            Step::RegisterProvisioningAgent(register) => Some(("register", register.proxy.clone())),
+            Step::AddDomains(add) => Some(("add", add.proxy.clone())),
+            _ => None,
+        };
+        let all = steps(part).filter_map(of);
+        all.map(|(what, proxy)| (what, proxy.map_or("".to_owned(), |proxy| proxy.to_string())))
+            .collect::<Vec<_>>()
+    };
+    let (hand, other) = ("http://proxy.a.test:8080", "http://other.a.test:3128");
+    let written = format!("adopt = true\noptions = {{ proxy = \"{other}\" }}");
+    for (group, seen, proxy) in [
+        ("adopt = true", Some(edited()), hand),
+        (written.as_str(), Some(edited()), other),
+        ("adopt = true", Some(ServiceOptions::default()), ""),
+        ("adopt = true", None, ""),
+    ] {
+        let own = |account: &str, version| {
+            let mut facts = agent(version, Some(TENANT), seen.clone());
+            let own = facts.provisioning_agent.as_mut().unwrap();
+            own.account = Some(account.to_owned());
+            asked(&part(text("", "", group), facts))
+        };
+        let all = |kinds: &[&'static str]| -> Vec<(&'static str, String)> {
+            kinds.iter().map(|one| (*one, proxy.to_owned())).collect()
+        };
+        // What is written is set before, with questions of its own.
+        let found = |asked: Vec<(&'static str, String)>, last: &[&'static str]| {
+            let behind = asked.len() - last.len();
+            assert_eq!(asked[behind..], all(last), "{group} {seen:?}");
+            assert!(asked.iter().all(|(_, own)| own == proxy), "{asked:?}");
+        };
+        found(
+            own("A\\provAgentgMSA$", common::AGENT),
+            &["preflight", "add"],
+        );
+        found(
+            own("A\\operator", common::AGENT),
+            &["preflight", "register"],
+        );
+        let old = Version::new(1, 1, 1586, 0);
+        found(
+            own("A\\operator", old),
+            &["preflight", "preflight", "register"],
+        );
+    }
+    // What a removal has left is no agent's, and whoever asks whether it is ready asks the same.
+    let mut left = agent(common::AGENT, Some(TENANT), Some(edited()));
+    let own = left.provisioning_agent.as_mut().unwrap();
+    (own.version, own.service) = (None, None);
+    let all = asked(&part(text("", "", ""), left));
+    assert!(all.iter().all(|(_, proxy)| proxy.is_empty()), "{all:?}");
+    let facts = agent(common::AGENT, Some(TENANT), Some(edited()));
+    let plan = planned(
+        text("", "", ""),
+        &[("s1.a.test", facts)],
+        Purpose::Preflight,
+    );
+    let all = asked(&plan.targets[&target("s1.a.test")]);
+    assert_eq!(all, [("preflight", hand.to_owned())]);
 }
 
 fn millis(millis: Option<u32>) -> Facts {

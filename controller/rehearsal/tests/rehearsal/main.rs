@@ -2,6 +2,7 @@
 
 mod advice;
 mod broken;
+mod by_hand;
 mod clouds;
 mod common;
 mod course;
