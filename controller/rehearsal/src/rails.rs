@@ -10,9 +10,9 @@ use controller_core::fleet::Fleet;
 use controller_core::overrides::Rule;
 use controller_core::plan::{Plan, TargetPlan};
 use controller_core::record::{Order, Record};
-use protocol::event::{Event, Grade, Section};
+use protocol::event::{Completion, Event, Grade, Section};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
-use protocol::step::Product;
+use protocol::step::{Product, Step};
 use protocol::{
     BundleId, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp, Version, limits,
 };
@@ -65,18 +65,25 @@ struct Stretch {
     excused: bool,
 }
 
-/// How long a step of a target's open bundle may take; no time where that is not known.
-fn limit_of(fleet: &Fleet, target: &TargetId, generation: Generation, step: StepIndex) -> Duration {
+/// A step of a target's open bundle; none where that is not known.
+fn step_of<'a>(
+    fleet: &'a Fleet,
+    target: &TargetId,
+    generation: Generation,
+    step: StepIndex,
+) -> Option<&'a Step> {
     let open = fleet.open(target);
-    let open = open.filter(|open| open.generation == generation);
-    let limit = open.and_then(|open| {
-        let rollout = fleet.rollouts().get(&open.rollout)?;
-        let phase = rollout.work.get(target)?.phase;
-        let phase = rollout.plan.targets.get(target)?.phases.get(phase)?;
-        let step = phase.steps.get(usize::from(step.0))?;
-        Some(step.time_limit())
-    });
-    limit.unwrap_or_default()
+    let open = open.filter(|open| open.generation == generation)?;
+    let rollout = fleet.rollouts().get(&open.rollout)?;
+    let phase = rollout.work.get(target)?.phase;
+    let phase = rollout.plan.targets.get(target)?.phases.get(phase)?;
+    phase.steps.get(usize::from(step.0))
+}
+
+/// How long it may take; no time where that is not known.
+fn limit_of(fleet: &Fleet, target: &TargetId, generation: Generation, step: StepIndex) -> Duration {
+    let step = step_of(fleet, target, generation, step);
+    step.map(Step::time_limit).unwrap_or_default()
 }
 
 impl Leave {
@@ -136,6 +143,10 @@ pub struct Asked {
     pub g9: u64,
     /// What cannot be undone was accepted, at each bundle and leave of a plan that has such acts, or would have.
     pub g10: u64,
+    /// No configuration is at work for a domain whose last agent goes, at each bundle and leave of who goes, where one was read.
+    pub g10_at_work: u64,
+    /// Synchronization is not switched on unsaid, at each bundle and leave that makes a server active, where its tenant was read.
+    pub g10_switched_on: u64,
 }
 
 impl Asked {
@@ -149,11 +160,13 @@ impl Asked {
         self.g7 += other.g7;
         self.g9 += other.g9;
         self.g10 += other.g10;
+        self.g10_at_work += other.g10_at_work;
+        self.g10_switched_on += other.g10_switched_on;
     }
 
     /// Each rule by its name.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 8] {
+    pub const fn named(&self) -> [(&'static str, u64); 10] {
         [
             ("G1", self.g1),
             ("G2", self.g2),
@@ -163,6 +176,8 @@ impl Asked {
             ("G7", self.g7),
             ("G9", self.g9),
             ("G10", self.g10),
+            ("G10 of a configuration", self.g10_at_work),
+            ("G10 of a tenant's switch", self.g10_switched_on),
         ]
     }
 }
@@ -399,6 +414,7 @@ impl Rails {
     fn forget(&mut self, target: &TargetId, at: Timestamp) {
         self.abandon(target, false, at);
         self.facts.remove(target);
+        self.since.forget(target);
         self.registered.remove(target);
         self.accepted.remove(target);
         self.aside.forget(target);
@@ -490,6 +506,8 @@ impl Rails {
         };
         self.asked.g6 += self.since.is_fit(change)?;
         self.asked.g10 += self.since.is_accepted(change)?;
+        self.asked.g10_at_work += self.since.is_at_rest(change)?;
+        self.asked.g10_switched_on += self.since.is_on(change)?;
         if !self.aside.holds(target, Rule::G7, at) {
             self.asked.g7 += self.since.is_in_one_tool(change, at)?;
         }
@@ -597,6 +615,7 @@ impl Rails {
             self.registered.remove(target);
             // It is there again, and what it tells is what it is.
             self.off.remove(target);
+            self.since.reports(target, self.facts.get(target), &facts);
             self.facts.insert(target.clone(), *facts);
         } else if let Event::ConnectSettingsRead { settings, .. } = event {
             self.since.synchronizes(target, *settings, at);
@@ -691,9 +710,12 @@ impl Rails {
             generation,
             step,
             grade,
+            completion,
             ..
         } = event
         {
+            let applied = completion == Completion::Applied;
+            self.step_ends(fleet, target, (generation, step), applied);
             if grade >= Some(Grade::Registered) {
                 self.registered.insert(target.clone());
             }
@@ -702,8 +724,30 @@ impl Rails {
                     "{target} completed step {step:?} of run {generation} twice, at {at}"
                 ));
             }
+        } else if let Event::StepFailed {
+            generation, step, ..
+        }
+        | Event::StepInconclusive {
+            generation, step, ..
+        } = event
+        {
+            self.step_ends(fleet, target, (generation, step), false);
         }
         Ok(())
+    }
+
+    /// What an agent serves is told by the steps that gave it that.
+    fn step_ends(
+        &mut self,
+        fleet: &Fleet,
+        target: &TargetId,
+        (generation, step): (Generation, StepIndex),
+        applied: bool,
+    ) {
+        if let Some(step) = step_of(fleet, target, generation, step) {
+            let facts = self.facts.get(target);
+            self.since.ends((target, facts), step, applied);
+        }
     }
 
     /// G9: what is about to be done is done for the tenant that the server is registered with, where it is with one.

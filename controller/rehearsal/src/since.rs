@@ -13,7 +13,7 @@ use controller_core::scope;
 use controller_core::tenant::{AgentSeen, Configuration, Observation};
 use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::settings::ConnectSettings;
-use protocol::step::Product;
+use protocol::step::{Product, ServedDomain, Step};
 use protocol::{DomainName, TargetId, TenantId, Timestamp, Version};
 
 /// Work that is about to change something, with what its server and all others told of themselves.
@@ -36,6 +36,9 @@ pub(crate) struct Since {
     configured: BTreeMap<TenantId, Vec<(Timestamp, Configuration)>>,
     forests: Forests,
     settings: BTreeMap<TargetId, (Timestamp, ConnectSettings)>,
+    /// The domains of agents that were registered here for the first time, by a step that saw all of it. Of every other one nobody knows
+    /// what it serves.
+    serves: BTreeMap<TargetId, BTreeSet<DomainName>>,
 }
 
 impl Since {
@@ -81,6 +84,52 @@ impl Since {
         at: Timestamp,
     ) {
         self.settings.insert(target.clone(), (at, settings));
+    }
+
+    /// A step came to its end as it was meant to, or otherwise, on a server that had told these facts before.
+    pub(crate) fn ends(
+        &mut self,
+        (target, facts): (&TargetId, Option<&Facts>),
+        step: &Step,
+        applied: bool,
+    ) {
+        let names = |domains: &[ServedDomain]| -> Vec<DomainName> {
+            domains.iter().map(|domain| domain.name.clone()).collect()
+        };
+        let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+        let had = agent.is_some_and(ProvisioningAgentFacts::is_configured);
+        if let Step::RegisterProvisioningAgent(register) = step {
+            // Of one that was configured before others may be left, and of one that nobody saw to its end any.
+            if !applied || (had && !self.serves.contains_key(target)) {
+                self.serves.remove(target);
+                return;
+            }
+            let serves = self.serves.entry(target.clone()).or_default();
+            serves.extend(names(&register.domains));
+        } else if let Step::GuideProvisioningAgent(_) = step {
+            self.serves.remove(target);
+        } else if let (Step::AddDomains(add), Some(serves)) = (step, self.serves.get_mut(target)) {
+            // Whether or not it saw them: it may have got that far.
+            serves.extend(names(&add.domains));
+        }
+    }
+
+    /// A server tells what it is: an agent that is configured no more, or with another tenant, serves nothing of what it was given.
+    pub(crate) fn reports(&mut self, target: &TargetId, before: Option<&Facts>, now: &Facts) {
+        let tenant = |facts: &Facts| {
+            let agent = facts.provisioning_agent.as_ref();
+            let agent = agent.filter(|agent| agent.is_configured())?;
+            agent.tenant.clone()
+        };
+        let (was, is) = (before.and_then(tenant), tenant(now));
+        if is.is_none() || (was.is_some() && was != is) {
+            self.serves.remove(target);
+        }
+    }
+
+    /// Whoever comes under this name next is another one.
+    pub(crate) fn forget(&mut self, target: &TargetId) {
+        self.serves.remove(target);
     }
 
     /// A server has read the names of a domain's forest.
@@ -179,12 +228,7 @@ impl Since {
 
     /// G10: what cannot be undone stands in the plan and was accepted by its number. Gives how often that was asked.
     pub(crate) fn is_accepted(&self, change: Change<'_>) -> Result<u64, String> {
-        let Change {
-            rollout,
-            target,
-            part,
-            ..
-        } = change;
+        let (rollout, target) = (change.rollout, change.target);
         let acts = &rollout.plan.irreversible;
         if acts.len() > rollout.irreversible as usize {
             return Err(format!(
@@ -194,59 +238,108 @@ impl Since {
             ));
         }
         let mut asked = u64::from(!acts.is_empty());
-        let named = |name: &str| acts.iter().any(|act| act.contains(name));
-        let domains = rollout.plan.domains.iter();
-        let left = domains.filter(|(_, of)| of.servers.is_empty() && of.leaving.contains(target));
-        for (domain, _) in left.filter(|_| part.retires()) {
+        for (domain, _) in change.ends() {
             asked += 1;
-            if !named(domain.as_str()) {
+            if !acts.iter().any(|act| act.contains(domain.as_str())) {
                 return Err(format!(
                     "G10: {target} is of the last agents of {domain}, and no act of the plan names it"
                 ));
             }
-            let there = |facts: &Facts| {
-                let agent = facts.provisioning_agent.as_ref();
-                agent.is_some_and(ProvisioningAgentFacts::is_there)
-            };
-            let mut others = change.facts.iter().filter(|(other, _)| {
-                let part = rollout.plan.targets.get(*other);
-                part.is_none_or(|part| !part.retires())
-            });
-            // Whoever stays may serve it; and what nothing works of any more serves nobody.
-            let last = change.facts.get(target).is_some_and(there)
-                && !others.any(|(_, facts)| there(facts));
-            // Whom the tenant lists as active and nobody here knows may serve it too.
-            let strange = self.tenants.get(&part.tenant).is_some_and(|seen| {
-                let listed = seen.agents.seen().into_iter().flatten();
-                let mut active = listed.filter(|agent| agent.is_active());
-                let known = |agent: &AgentSeen| change.facts.keys().any(|own| agent.is(own));
-                active.any(|agent| !known(agent))
-            });
-            let seen = self
-                .configured
-                .get(&part.tenant)
-                .filter(|_| last && !strange);
-            let works = seen.is_some_and(|all| {
-                let mut own = all.iter().filter(|(_, one)| one.is_of(domain));
-                own.any(|(at, one)| one.at_work(*at).next().is_some())
-            });
-            if works {
+        }
+        Ok(asked)
+    }
+
+    /// G10: the last agent of a domain goes once no configuration of it is at work any more, as its tenant was read. Gives how often that
+    /// was asked: where a configuration of the domain was read, and no other agent may serve it.
+    pub(crate) fn is_at_rest(&self, change: Change<'_>) -> Result<u64, String> {
+        let (target, tenant) = (change.target, &change.part.tenant);
+        let mut asked = 0;
+        for (domain, leaving) in change.ends() {
+            let configured = self.configured.get(tenant).into_iter().flatten();
+            let own: Vec<_> = configured.filter(|(_, one)| one.is_of(domain)).collect();
+            // What nothing works of any more serves nobody.
+            if own.is_empty()
+                || !change.is_there(target)
+                || self.may_go_on(change, (domain, leaving))
+            {
+                continue;
+            }
+            asked += 1;
+            if own
+                .iter()
+                .any(|(at, one)| one.at_work(*at).next().is_some())
+            {
                 return Err(format!(
                     "G10: {target} is of the last agents of {domain}, and its tenant has a configuration at work for it"
                 ));
             }
         }
+        Ok(asked)
+    }
+
+    /// Another agent may serve the domain: one that stays and of which nobody knows that it serves others alone, or one that the tenant
+    /// lists as active and nobody here knows.
+    fn may_go_on(&self, change: Change<'_>, (domain, leaving): (&DomainName, &[TargetId])) -> bool {
+        let parts = &change.rollout.plan.targets;
+        let stays = change.facts.keys().any(|other| {
+            let goes = leaving.contains(other)
+                || parts
+                    .get(other)
+                    .is_some_and(|part: &TargetPlan| part.retires());
+            let others = self.serves.get(other);
+            !goes && change.is_there(other) && others.is_none_or(|served| served.contains(domain))
+        });
+        let strange = self.tenants.get(&change.part.tenant).is_some_and(|seen| {
+            let listed = seen.agents.seen().into_iter().flatten();
+            let mut active = listed.filter(|agent| agent.is_active());
+            let known = |agent: &AgentSeen| change.facts.keys().any(|own| agent.is(own));
+            active.any(|agent| !known(agent))
+        });
+        stays || strange
+    }
+
+    /// G10: synchronization of a tenant that was read as off is switched on by a plan that names that alone. What was read after a failover
+    /// was planned holds it not: an emergency waits for nothing that a tenant shows. Gives how often that was asked.
+    pub(crate) fn is_on(&self, change: Change<'_>) -> Result<u64, String> {
+        let (plan, part) = (&change.rollout.plan, change.part);
+        let mut phases = part.phases.iter();
+        let at = phases.position(|phase| std::ptr::eq(phase, change.phase));
+        let makes = part.makes_active() && at.is_some_and(|at| part.claims_active(at));
         let seen = self.tenants.get(&part.tenant);
         let seen = seen.and_then(|seen| seen.organization.seen());
-        if part.installs_connect() && part.makes_active() {
-            asked += u64::from(seen.is_some());
-            let off = seen.is_some_and(|organization| !organization.sync_enabled);
-            if off && !named("switched on") {
-                return Err(format!(
-                    "G10: {target} switches synchronization of its tenant on, and no act of the plan names that"
-                ));
-            }
+        let Some(organization) = seen.filter(|_| makes && plan.off.is_none()) else {
+            return Ok(0);
+        };
+        let named = plan
+            .irreversible
+            .iter()
+            .any(|act| act.contains("switched on"));
+        if !organization.sync_enabled && !named {
+            return Err(format!(
+                "G10: {} switches synchronization of its tenant on, and no act of the plan names that",
+                change.target
+            ));
         }
-        Ok(asked)
+        Ok(1)
+    }
+}
+
+impl<'a> Change<'a> {
+    /// Domains that end with it: nobody is to serve them any more, and it is one of those that go.
+    fn ends(self) -> impl Iterator<Item = (&'a DomainName, &'a [TargetId])> {
+        let domains = self.rollout.plan.domains.iter();
+        let left = domains.filter(move |(_, of)| {
+            self.part.retires() && of.servers.is_empty() && of.leaving.contains(self.target)
+        });
+        left.map(|(domain, of)| (domain, of.leaving.as_slice()))
+    }
+
+    /// An agent is there that is registered with the tenant of this work.
+    fn is_there(self, server: &TargetId) -> bool {
+        let facts = self.facts.get(server);
+        let agent = facts.and_then(|facts| facts.provisioning_agent.as_ref());
+        agent.is_some_and(|agent| {
+            agent.is_there() && agent.tenant.as_ref() == Some(&self.part.tenant)
+        })
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use agent_twin::Fault;
 use controller_core::drift;
 use controller_core::facts::Fleetwide;
-use controller_core::fleet::{Fleet, RolloutState, TargetState, Work};
+use controller_core::fleet::{Cause, Fleet, RolloutState, TargetState, Work};
 use controller_core::overrides::Rule;
 use controller_core::plan::{Afterwards, Kind, Plan};
 use controller_core::record::{Order, Record};
@@ -33,6 +33,9 @@ use orders::{Desk, Orders, Place};
 
 /// A domain that provisioning agents serve and Connect covers too. It is the one whose units the models of Connect tell.
 const SHARED: &str = "corp.contoso.com";
+
+/// A domain that nobody is to serve any more.
+const LEFT: &str = "left.test";
 
 /// What is wrong with a server now and then; each is mended in the end.
 const WRONG: [Fault; 8] = [
@@ -72,6 +75,8 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide, bool) {
     // A domain in both tools, and one that nobody is to serve any more.
     let shared = connects > 0 && chance.once_in(3);
     let left = chance.once_in(4);
+    // No agent is on any other server yet: whoever stays is known by what it was given here.
+    let new = left && chance.once_in(2);
     for group in 0..groups {
         let domain = if shared && group == 0 {
             SHARED.to_owned()
@@ -116,7 +121,7 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide, bool) {
         }
     }
     if left {
-        text.push_str("[agents.left]\nserves = [\"left.test\"]\nhosts = []\nretired = [\"old1.left.test\", \"old2.left.test\"]\n[domain.\"left.test\"]\nallow_outage = true\n");
+        writeln!(text, "[agents.left]\nserves = [\"{LEFT}\"]\nhosts = []\nretired = [\"old1.{LEFT}\", \"old2.{LEFT}\"]\n[domain.\"{LEFT}\"]\nallow_outage = true").unwrap();
     }
     if connects > 0 {
         let names: Vec<String> = (0..connects)
@@ -177,6 +182,7 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide, bool) {
             facts(None, (installed && active < connects).then_some(old))
         } else {
             let version = match chance.below(4) {
+                _ if new => None,
                 0 => None,
                 1 => Some(NEWEST),
                 _ => Some(OLD),
@@ -189,7 +195,7 @@ fn estate(chance: &mut Chance) -> (Plan, Fleetwide, bool) {
     let (plan, known) = planned(&topology, &policy, |target| reported[target].clone());
     // Where there is Connect and none is active, what a tenant shows stops all of it (PF66).
     let someone = !installed || active < connects;
-    let reads = someone && (shared || chance.once_in(3));
+    let reads = someone && (shared || new || chance.once_in(3));
     (plan, known, reads)
 }
 
@@ -266,6 +272,8 @@ struct Watch {
     checks: u64,
     /// Differences that were asked as somebody became active (G4).
     g4: u64,
+    /// Servers of a domain that ends, at a look, that waited for its configuration to be disabled (G10).
+    waited: u64,
     /// The fleet as the log tells it, how far that was read, and what was asked of it.
     told: Fleet,
     entries: usize,
@@ -290,6 +298,7 @@ impl Watch {
             mended: BTreeSet::new(),
             checks: 0,
             g4: 0,
+            waited: 0,
             told: Fleet::new(),
             entries: 0,
             rails: Rails::default(),
@@ -386,10 +395,10 @@ impl Watch {
                 .filter(|(_, work)| work.state == TargetState::Pending)
             {
                 let hold = world.fleet.hold(*id, target, &world.live, world.now);
-                assert!(
-                    hold.is_some(),
-                    "{target} may begin in {id}, and nobody lets it"
-                );
+                let Some(hold) = hold else {
+                    panic!("{target} may begin in {id}, and nobody lets it");
+                };
+                self.waited += u64::from(hold.cause == Cause::StillConfigured);
             }
             let reads = |target: &TargetId| plan.targets[target].is_read_only();
             for (target, work) in work {
@@ -572,6 +581,7 @@ struct Tally {
     asked: Asked,
     paced: Paced,
     g4: u64,
+    waited: u64,
     views: u64,
     checks: u64,
     seconds: u64,
@@ -618,7 +628,7 @@ fn story(seed: u64) -> Tally {
     } else {
         estate(&mut chance)
     };
-    let mut desk = Desk::of(reads);
+    let mut desk = Desk::of(reads, &plan);
     // Beside it, later: the rest of the estate, a look at all of it, or nothing.
     let (first, second) = match chance.below(3) {
         0 if !swaps => split(&plan, &mut chance),
@@ -657,7 +667,8 @@ fn story(seed: u64) -> Tally {
     let mut second = (!second.waves.is_empty()).then(|| world.planned(&second));
     let mut watch = Watch::new(&plan, &world);
     if chance.once_in(2) {
-        desk.reads_tenant(&mut world, 0);
+        let status = desk.status(&mut chance);
+        desk.reads_tenant(&mut world, 0, status);
     }
     watch.begins(ROLLOUT, &first);
     let mut rollouts = vec![ROLLOUT];
@@ -817,7 +828,8 @@ fn story(seed: u64) -> Tally {
             world.restarts_windows(target);
         }
         watch.tries_again(&world);
-        desk.reads_tenant(&mut world, 0);
+        // Whoever runs the tenant has disabled what nothing works for any more.
+        desk.reads_tenant(&mut world, 0, Some("Paused"));
         // Whoever was aborted before it served, or went off in the middle of its work, leaves the other one of its domain alone, which may
         // never go out of service then: that is for an operator to say, and nothing goes on by itself.
         if round >= 10 && (somebody_was_aborted(&world) || !desk.off.is_empty()) {
@@ -895,6 +907,7 @@ fn story(seed: u64) -> Tally {
         asked,
         paced,
         g4: watch.g4,
+        waited: watch.waited,
         views: watch.views,
         checks: watch.checks,
         seconds: world.now.since(NOW).as_secs(),
@@ -959,6 +972,7 @@ impl Tally {
         self.asked.add(other.asked);
         self.paced.add(other.paced);
         self.g4 += other.g4;
+        self.waited += other.waited;
         self.views += other.views;
         self.checks += other.checks;
         self.seconds += other.seconds;
@@ -1005,7 +1019,8 @@ fn tell(seeds: std::ops::Range<u64>) -> (Tally, Vec<u64>, u64) {
 fn fleets_under_faults_hold_every_rule_and_come_to_their_end() {
     let (from, seeds) = (number("SIM_FROM", 1), number("SIM_SEEDS", 40));
     let (sum, failed, told_of) = tell(from..from + seeds);
-    let rails = sum.asked.named().into_iter().chain([("G4", sum.g4)]);
+    let own = [("G4", sum.g4), ("G10 held by a configuration", sum.waited)];
+    let rails = sum.asked.named().into_iter().chain(own);
     let asked: Vec<(&str, u64)> = rails.chain(sum.paced.named()).collect();
     let named: Vec<String> = asked
         .iter()

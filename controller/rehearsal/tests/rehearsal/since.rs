@@ -8,15 +8,19 @@ use controller_core::facts::Fleetwide;
 use controller_core::fleet::Fleet;
 use controller_core::plan::Plan;
 use controller_core::record::Record;
-use controller_core::tenant::{Observation, Part};
+use controller_core::tenant::{
+    AgentSeen, Configuration, Job, Observation, Organization, Part, Units,
+};
 use protocol::Timestamp;
-use protocol::facts::{ConnectFacts, ServiceState};
+use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::step::Product;
 use rehearsal::{Ask, Asked, Rails, World};
 
 use crate::common::{CONNECT, NEWEST, NOW, OLD, TENANT, agent, facts, planned, topology};
 
 type Log = Vec<(Timestamp, Record)>;
+
+const OTHER: &str = "3f0c8a4e-0000-0000-0000-000000000001";
 
 /// A fleet that was brought to its end, with what its log holds.
 struct Told {
@@ -25,9 +29,22 @@ struct Told {
 }
 
 impl Told {
-    /// Servers of provisioning agents, the first of an old version, and a Connect server that is active, by their names.
+    /// Servers of provisioning agents, the first of an old version, one of another tenant, and a Connect server that is active, by their
+    /// names.
     fn new(text: &str, read: Option<Observation>) -> Self {
-        let (plan, known): (Plan, Fleetwide) = planned(&topology(text), "", |target| {
+        Self::paced(text, "", read)
+    }
+
+    /// The same with a policy.
+    fn paced(text: &str, policy: &str, read: Option<Observation>) -> Self {
+        let (plan, known): (Plan, Fleetwide) = planned(&topology(text), policy, |target| {
+            if target.as_str().starts_with('o') {
+                let other = ProvisioningAgentFacts {
+                    tenant: OTHER.parse().ok(),
+                    ..agent(NEWEST)
+                };
+                return facts(Some(other), None);
+            }
             let connect = target.as_str().starts_with('c').then_some(ConnectFacts {
                 version: Some(CONNECT),
                 service: Some(ServiceState::Running),
@@ -35,8 +52,10 @@ impl Told {
                 cycle_enabled: Some(true),
                 suspended: Some(false),
             });
-            // The second server has nothing yet.
-            let has = connect.is_none() && !target.as_str().starts_with("s2");
+            // The second server has nothing yet, and a new one of Connect neither.
+            let none = ["s2", "n"];
+            let has =
+                connect.is_none() && !none.iter().any(|name| target.as_str().starts_with(name));
             facts(has.then(|| agent(OLD)), connect)
         });
         let ask = Ask {
@@ -176,5 +195,101 @@ fn what_cannot_be_undone_is_begun_where_it_was_accepted_by_its_number() {
     breaks(
         told.with(Rails::default(), &silent, accepted(0)),
         "no act of the plan names it",
+    );
+}
+
+/// What somebody reads of the tenant: a configuration of the domain that ends whose job has that status, and these agents.
+fn left(status: &str, active: &[&str]) -> Observation {
+    let tenant = TENANT.parse().expect("an id");
+    let job = Job {
+        template: "AD2AADProvisioning".to_owned(),
+        status: status.to_owned(),
+        quarantined: false,
+        last_success: None,
+    };
+    let one = Configuration {
+        name: "left.test".to_owned(),
+        jobs: Part::Seen(vec![job]),
+        domain: Part::Seen("left.test".to_owned()),
+        guard: Part::Seen(None),
+        units: Part::Seen(Units::Whole),
+    };
+    let agent = |machine: &&str| AgentSeen {
+        machine: (*machine).to_owned(),
+        status: "active".to_owned(),
+    };
+    Observation {
+        configurations: Part::Seen(vec![one]),
+        agents: Part::Seen(active.iter().map(agent).collect()),
+        ..Observation::unseen_all(&tenant, NOW, "it was not asked for")
+    }
+}
+
+impl Told {
+    /// What the rails say where whoever read the tenant was shown that.
+    fn where_read(&self, seen: &Observation) -> Result<Asked, String> {
+        self.with(Rails::default(), &self.applied(), |record| {
+            let mut record = record.clone();
+            if let Record::TenantSeen { observation, .. } = &mut record {
+                **observation = seen.clone();
+            }
+            Some(record)
+        })
+    }
+}
+
+#[test]
+fn the_last_agent_of_a_domain_goes_once_no_configuration_of_it_is_at_work() {
+    const ENDS: &str = "[agents.left]\ntenant = \"main\"\nserves = [\"left.test\"]\nhosts = []\nretired = [\"s1.left.test\"]\n[domain.\"left.test\"]\nallow_outage = true\n";
+    let group = |name: &str, labels: &str| {
+        format!(
+            "{ENDS}[agents.b]\ntenant = \"main\"\nlabels = {{ {labels} }}\nserves = [\"b.test\"]\nhosts = [\"{name}.b.test\"]\n[domain.\"b.test\"]\nallow_outage = true\n"
+        )
+    };
+    let first = "waves = [{ ring = \"first\" }, { rest = true }]\n";
+    // Alone in its tenant; beside one that is given another domain before it goes; beside another tenant's.
+    let other = format!(
+        "[tenant.other]\nid = \"{OTHER}\"\n{}",
+        group("o1", "").replace(
+            "[agents.b]\ntenant = \"main\"",
+            "[agents.b]\ntenant = \"other\""
+        )
+    );
+    for text in [ENDS, &group("s2", "ring = \"first\""), &other] {
+        let told = Told::paced(text, first, Some(left("Paused", &[])));
+        assert!(told.holds().g10_at_work > 0, "{text}: {:?}", told.holds());
+        for status in ["Active", "Quarantine"] {
+            breaks(
+                told.where_read(&left(status, &[])),
+                "G10: s1.left.test is of the last agents of left.test, and its tenant has a configuration at work for it",
+            );
+        }
+        // Whom the tenant lists as active and nobody here knows may serve it too.
+        let strange = told.where_read(&left("Active", &["elsewhere.b.test"]));
+        assert_eq!(strange.map(|asked| asked.g10_at_work), Ok(0), "{text}");
+    }
+    // So may one of which nobody knows what it serves.
+    let told = Told::new(&group("s3", ""), Some(left("Active", &[])));
+    assert_eq!(told.holds().g10_at_work, 0);
+}
+
+#[test]
+fn synchronization_of_a_tenant_is_switched_on_by_a_plan_that_names_it() {
+    let text = "[connect.main]\nforests = [\"corp.test\"]\nservers = [\"n1.corp.test\"]\nsettings = \"express\"\n";
+    let read = |sync_enabled: bool| {
+        let tenant = TENANT.parse().expect("an id");
+        Observation {
+            organization: Part::Seen(Organization {
+                sync_enabled,
+                last_sync: None,
+            }),
+            ..Observation::unseen_all(&tenant, NOW, "it was not asked for")
+        }
+    };
+    let told = Told::new(text, Some(read(true)));
+    assert!(told.holds().g10_switched_on > 0, "{:?}", told.holds());
+    breaks(
+        told.where_read(&read(false)),
+        "G10: n1.corp.test switches synchronization of its tenant on, and no act of the plan names that",
     );
 }

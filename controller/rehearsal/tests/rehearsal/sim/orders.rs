@@ -7,13 +7,13 @@ use controller_core::fleet::{Fleet, PERMIT_LIFE, Refusal};
 use controller_core::overrides::{Rule, Standing};
 use controller_core::plan::Plan;
 use controller_core::record::Order;
-use controller_core::tenant::{Configuration, Observation, Organization, Part, Units};
+use controller_core::tenant::{Configuration, Job, Observation, Organization, Part, Units};
 use controller_core::versions::Versions;
 use protocol::step::Product;
 use protocol::{RolloutId, TargetId, TenantId, Timestamp, Version, limits};
 use rehearsal::{Chance, Pace, Rails, World};
 
-use super::{SHARED, Watch};
+use super::{LEFT, SHARED, Watch};
 use crate::common::{CONNECT, NEWEST, TENANT};
 
 /// Each kind, by its name.
@@ -110,6 +110,8 @@ pub(super) struct Desk {
     pub(super) orders: Orders,
     /// The tenant is one that people read.
     pub(super) reads: bool,
+    /// A domain of it ends.
+    ends: bool,
     copy: Option<Copy>,
     restored: bool,
     /// Servers that were said to be off: they may have gone in the middle of their work.
@@ -129,24 +131,36 @@ pub(super) struct Place<'a> {
     pub(super) swaps: bool,
 }
 
-/// What somebody reads of the tenant: which objects of the domain in both tools its configurations take, and whether synchronization is on.
-fn observation(at: Timestamp, units: Option<Units>, on: bool) -> Observation {
-    let tenant: TenantId = TENANT.parse().unwrap();
-    let why = || "it was not asked for".to_owned();
-    let configuration = |units| Configuration {
-        name: SHARED.to_owned(),
-        jobs: Part::Seen(Vec::new()),
-        domain: Part::Seen(SHARED.to_owned()),
-        guard: Part::NotSeen(why()),
-        units: Part::Seen(units),
+/// A configuration of a domain, and the status of its job, where it has one.
+fn configuration(domain: &str, units: Units, status: Option<&str>) -> Configuration {
+    let job = |status: &str| Job {
+        template: "AD2AADProvisioning".to_owned(),
+        status: status.to_owned(),
+        quarantined: status == "Quarantine",
+        last_success: None,
     };
+    Configuration {
+        name: domain.to_owned(),
+        jobs: Part::Seen(status.into_iter().map(job).collect()),
+        domain: Part::Seen(domain.to_owned()),
+        guard: Part::NotSeen(WHY.to_owned()),
+        units: Part::Seen(units),
+    }
+}
+
+/// Why something is not seen of it.
+const WHY: &str = "it was not asked for";
+
+/// What somebody reads of the tenant: its configurations, and whether synchronization is on.
+fn observation(at: Timestamp, all: Vec<Configuration>, on: bool) -> Observation {
+    let tenant: TenantId = TENANT.parse().unwrap();
     Observation {
-        configurations: Part::Seen(units.into_iter().map(configuration).collect()),
+        configurations: Part::Seen(all),
         organization: Part::Seen(Organization {
             sync_enabled: on,
             last_sync: None,
         }),
-        ..Observation::unseen_all(&tenant, at, &why())
+        ..Observation::unseen_all(&tenant, at, WHY)
     }
 }
 
@@ -176,9 +190,10 @@ fn versions(recalled: &[(Product, Version)]) -> Versions {
 
 impl Desk {
     /// Nobody has said anything yet.
-    pub(super) fn of(reads: bool) -> Self {
+    pub(super) fn of(reads: bool, plan: &Plan) -> Self {
         Self {
             reads,
+            ends: plan.domains.keys().any(|domain| domain.as_str() == LEFT),
             ..Self::default()
         }
     }
@@ -276,8 +291,23 @@ impl Desk {
         self.orders.given(kind, runs);
     }
 
-    /// Somebody reads the tenant, where anybody does: all is well there, or `wrong` draws what is not.
-    pub(super) fn reads_tenant(&mut self, world: &mut World, wrong: u64) {
+    /// The status of the job of a domain that ends, as chance has it; none where it has no configuration.
+    pub(super) fn status(&self, chance: &mut Chance) -> Option<&'static str> {
+        if !self.ends {
+            return None;
+        }
+        [None, Some("Paused"), Some("Active"), Some("Quarantine")]
+            [usize::try_from(chance.below(4)).unwrap()]
+    }
+
+    /// Somebody reads the tenant, where anybody does: all is well there, or `wrong` draws what is not of the domain in both tools and of
+    /// the tenant's synchronization. A domain that ends has a configuration whose job has that status.
+    pub(super) fn reads_tenant(
+        &mut self,
+        world: &mut World,
+        wrong: u64,
+        status: Option<&'static str>,
+    ) {
         let (units, on) = match wrong {
             1 => (Some(Units::Whole), true),
             2 => (Some(unit("People")), true),
@@ -286,7 +316,11 @@ impl Desk {
             _ => (None, true),
         };
         if self.reads {
-            world.reads_tenant(observation(world.now, units, on));
+            let shared = units.map(|units| configuration(SHARED, units, None));
+            let left = status.filter(|_| self.ends);
+            let left = left.map(|status| configuration(LEFT, Units::Whole, Some(status)));
+            let all = shared.into_iter().chain(left).collect();
+            world.reads_tenant(observation(world.now, all, on));
         }
         self.orders.given("tenant read", self.reads);
     }
@@ -490,7 +524,11 @@ impl Desk {
                 self.recalls((world, watch), &versions[which..=which]);
             }
             31 => self.recalls((world, watch), &[]),
-            32 => self.reads_tenant(world, chance.below(6)),
+            32 => {
+                let wrong = chance.below(6);
+                let status = self.status(chance);
+                self.reads_tenant(world, wrong, status);
+            }
             33 => return self.copies((world, watch), chance),
             _ => {}
         }
