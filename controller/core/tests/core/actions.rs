@@ -1,10 +1,12 @@
-//! Guard rails G1 to G5 and G9 at each action, as properties: whatever is written down, whatever servers reported when it was planned and
+//! Guard rails G1 to G6, G9 and G10 at each action, as properties: whatever is written down, whatever servers reported when it was planned and
 //! whatever they report since, in whatever order, no offer and no leave breaks one of them. What is right is told here by what was heard
 //! alone, and not by the machine.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it must be"
 )]
+
+mod since;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +16,7 @@ use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::fleet::{Decision, Fleet, Gate, Live, PERMIT_LIFE, Pulse};
 use controller_core::plan::{
-    Afterwards, Inputs, Plan, Purpose, TargetPlan, failover, plan, swing, switch,
+    Afterwards, Inputs, Plan, Purpose, TargetPlan, failover, plan, swing, switch, transition,
 };
 use controller_core::policy;
 use controller_core::record::{Order, Record};
@@ -33,6 +35,7 @@ use protocol::{
 };
 
 use crate::common;
+use since::{Row, Since};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const OLD: Version = Version::new(2, 5, 79, 0);
@@ -88,6 +91,8 @@ enum Change {
     Swing(Afterwards),
     /// In place of that one, which is said to be off.
     Failover(usize),
+    /// None: the one before it moves the tenant to cloud sync.
+    Move,
 }
 
 /// What is written down, and what servers report of it when it is planned.
@@ -102,6 +107,10 @@ struct Written {
     change: Change,
     /// That is applied first.
     change_first: bool,
+    /// Whether synchronization of the tenant was on when it was planned, where somebody had read that.
+    on: Option<bool>,
+    /// Whoever applied it accepted one act less than cannot be undone.
+    short: bool,
 }
 
 /// A difference of rules that somebody approved: in which rollout, and what both servers told.
@@ -190,9 +199,10 @@ struct Sim {
     leave: BTreeMap<TargetId, (Section, Timestamp)>,
     /// The newest number of each.
     numbers: BTreeMap<TargetId, Generation>,
-    /// How often a server was let become active, and an agent's work go on.
+    /// How often a server was let become active or move its tenant, and an agent's work go on.
     became: usize,
     went: usize,
+    since: Since,
 }
 
 impl Sim {
@@ -276,7 +286,11 @@ impl Sim {
             numbers: BTreeMap::new(),
             became: 0,
             went: 0,
+            since: Since::default(),
         };
+        if let Some(on) = written.on {
+            sim.reads(on);
+        }
         let mut known = Fleetwide::new();
         let modes = servers.iter().zip(&written.servers);
         let modes = modes.map(|(name, mode)| (name, connect_facts(*mode)));
@@ -294,7 +308,11 @@ impl Sim {
             sim.reports(&target, facts);
         }
         let artifacts = common::artifacts();
-        let inputs = Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install);
+        let beyond = sim.fleet.beyond().clone();
+        let inputs = Inputs {
+            beyond: &beyond,
+            ..Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install)
+        };
         let mut plans = vec![plan(inputs)];
         if !servers.is_empty() {
             let named =
@@ -304,6 +322,7 @@ impl Sim {
                 Change::Swap => switch(inputs, &to),
                 Change::Swing(then) => swing(inputs, &to, then),
                 Change::Failover(off) => failover(inputs, &to, &named(off)),
+                Change::Move => transition(inputs, &named(written.to + servers.len() - 1)),
             });
         }
         if written.change_first {
@@ -323,7 +342,11 @@ impl Sim {
                     by: "root".to_owned(),
                 });
             }
-            let applied = common::applied(id, &plan);
+            let mut applied = common::applied(id, &plan);
+            if let Record::Applied { irreversible, .. } = &mut applied {
+                *irreversible = irreversible.saturating_sub(u32::from(written.short));
+                sim.since.accepted.insert(id, *irreversible);
+            }
             sim.fleet.apply(&applied, Some(&plan), NOW);
         }
         (!sim.plans.is_empty()).then_some(sim)
@@ -345,12 +368,24 @@ impl Sim {
         self.tells(target, &Event::FactsReported(Box::new(facts)));
     }
 
+    /// Somebody reads whether synchronization of the first tenant is on.
+    fn reads(&mut self, on: bool) {
+        self.since.on = Some(on);
+        self.take(&since::reads(&tenant(0), on, self.now));
+    }
+
+    /// Another file of what is known of versions lies beside the controller's state.
+    fn knows(&mut self, rows: &[Row]) {
+        self.live.versions = Some(since::versions(rows));
+        self.since.rows = rows.to_vec();
+    }
+
     fn mode(&self, target: &TargetId) -> Mode {
         let connect = self.heard.get(target)?.connect.as_ref()?;
         Some((connect.version >= Some(common::CONNECT), connect.staging))
     }
 
-    /// G1, G4 and G9 of a phase that would begin, or go on.
+    /// G1, G4, G6, G9 and G10 of a phase that would begin, or go on.
     fn is_lawful(
         &mut self,
         id: RolloutId,
@@ -365,6 +400,8 @@ impl Sim {
         }
         self.one_active(target, part, phase)?;
         self.is_fit(id, &plan, target, phase)?;
+        let has = |server: &TargetId| self.heard.get(server)?.connect.as_ref()?.version;
+        self.since.is_lawful((id, &plan), (target, phase), has)?;
         if part.lane.starts_with("agents.") {
             let agent = self.heard[target].provisioning_agent.as_ref();
             let registered = agent.and_then(|agent| agent.tenant.as_ref());
@@ -745,6 +782,8 @@ impl Sim {
                 };
                 self.tells(&by.clone(), &told);
             }
+            Happens::Reads(on) => self.reads(*on),
+            Happens::Knows(rows) => self.knows(rows),
             Happens::Approves => {
                 for id in self.plans.keys().copied().collect::<Vec<_>>() {
                     for one in self.fleet.differences(id) {
@@ -802,6 +841,10 @@ enum Happens {
     Goes(u8),
     /// A directory names a Connect server that nobody knows, or does so no more.
     Named(bool),
+    /// Somebody reads whether synchronization of the tenant is on.
+    Reads(bool),
+    /// That is known of versions from now on.
+    Knows(Vec<Row>),
     /// Somebody approves whatever differs.
     Approves,
     /// Somebody has it tried again.
@@ -846,6 +889,8 @@ fn happens() -> impl Strategy<Value = Happens> {
             .prop_map(|(at, outage, changes)| Happens::Asks(at, outage, changes)),
         1 => any::<u8>().prop_map(Happens::Goes),
         1 => any::<bool>().prop_map(Happens::Named),
+        1 => any::<bool>().prop_map(Happens::Reads),
+        2 => since::rows().prop_map(Happens::Knows),
         1 => Just(Happens::Approves),
         2 => any::<u8>().prop_map(Happens::Retries),
         3 => (prop_oneof![Just(20_u16), Just(1200)], any::<u8>())
@@ -876,18 +921,23 @@ fn written() -> impl Strategy<Value = Written> {
         1 => Just(Change::Swing(Afterwards::Upgrade)),
         1 => Just(Change::Swing(Afterwards::Remove)),
         2 => prop_oneof![3 => Just(0_usize), 1 => 0_usize..3].prop_map(Change::Failover),
+        1 => Just(Change::Move),
     ];
+    let on = prop_oneof![3 => Just(None), 2 => Just(Some(true)), 1 => Just(Some(false))];
+    let tenant = (on, prop::bool::weighted(0.15));
     let least = || prop_oneof![4 => Just(None), 1 => (0_u32..3).prop_map(Some)];
     let groups = vec(group(), 0..4);
     let least = [least(), least(), least()];
-    (servers, groups, least, to, change, any::<bool>()).prop_map(
-        |(servers, groups, least, to, change, change_first)| Written {
+    (servers, groups, least, to, change, any::<bool>(), tenant).prop_map(
+        |(servers, groups, least, to, change, change_first, (on, short))| Written {
             servers,
             groups,
             least,
             to,
             change,
             change_first,
+            on,
+            short,
         },
     )
 }
@@ -896,7 +946,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(900))]
 
     #[test]
-    fn no_offer_and_no_leave_breaks_g1_to_g5_or_g9(
+    fn no_offer_and_no_leave_breaks_g1_to_g6_g9_or_g10(
         written in written(),
         course in vec(happens(), 0..80),
     ) {
@@ -925,6 +975,8 @@ fn what_breaks_none_of_them_goes() {
         to: 1,
         change: Change::Swap,
         change_first: true,
+        on: None,
+        short: false,
     };
     let course = |before: &[Happens], rules: [u8; 2]| {
         let mut sim = Sim::new(&written).unwrap();
@@ -964,7 +1016,7 @@ fn what_breaks_none_of_them_goes() {
                 servers: vec![active, Some((true, Some(true)))],
                 ..written
             },
-            Change::Swap | Change::Swing(_) => written,
+            Change::Swap | Change::Swing(_) | Change::Move => written,
         };
         let mut sim = Sim::new(&written).unwrap();
         sim.decide().unwrap();
