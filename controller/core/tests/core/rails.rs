@@ -27,7 +27,7 @@ use protocol::key::SigningKey;
 use protocol::step::{Fix, Step};
 use protocol::{TargetId, TenantId, Timestamp, Version};
 
-use crate::common;
+use crate::{common, recipes};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANTS: [&str; 3] = [
@@ -430,7 +430,7 @@ const MEETS: [&str; 8] = [
     "refuses to make a server active that is below the version (G4)",
 ];
 
-/// The kinds that are drawn: all that need nothing beside topology and facts.
+/// The kinds that are drawn: all that there are.
 const KINDS: [Kind; 11] = [
     Kind::Install,
     Kind::Verify,
@@ -575,6 +575,8 @@ fn no_plan_breaks_a_guard_rail() {
         }
     }
     let met = met.into_inner();
+    let drawn: BTreeSet<String> = KINDS.iter().map(recipes::name).collect();
+    assert_eq!(drawn, recipes::variants::<Kind>(), "a kind is not drawn");
     // One active server beside a staging one of the wanted version is drawn too seldom to be counted on: switch.rs and swing.rs have those.
     let kinds = KINDS.into_iter().filter(|kind| !kind.switches());
     let kinds = kinds.map(Kind::word);

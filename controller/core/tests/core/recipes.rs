@@ -906,7 +906,7 @@ fn every_kind_of_step_is_planned_in_some_case() {
 }
 
 /// The names of all variants, as whoever reads one by another name is told: no list that somebody would have to keep.
-fn variants<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
+pub(crate) fn variants<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
     let unknown = serde_json::from_str::<T>("\"none\"").err().unwrap();
     let said = unknown.to_string();
     // The first one named is what was read.
@@ -915,7 +915,7 @@ fn variants<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
 }
 
 /// A variant's name, without what it holds.
-fn name<T: serde::Serialize>(one: &T) -> String {
+pub(crate) fn name<T: serde::Serialize>(one: &T) -> String {
     match serde_json::to_value(one).unwrap() {
         serde_json::Value::String(name) => name,
         serde_json::Value::Object(held) => held.keys().next().unwrap().clone(),
