@@ -238,6 +238,27 @@ pub(super) fn forget_owed(cx: &mut Cx<'_>) -> Flow<()> {
     Ok(())
 }
 
+/// A disabled service of the agent's own is set to start with Windows: the cmdlets and the wizard start it at their end, and would fail there,
+/// behind all that people gave. Nothing is in service, so that no leave is asked for. It is the product's service and no prerequisite of the
+/// server: as with one that is configured, the order to have the agent serve is what lets it be started. Gives what is to be said.
+///
+/// # Errors
+/// While outcomes are missing, and when it cannot be set: nobody was asked for anything then.
+pub(super) fn enabled(agent: &ProvisioningAgentFacts, cx: &mut Cx<'_>) -> Flow<String> {
+    if agent.service != Some(ServiceState::Disabled) {
+        return Ok(String::new());
+    }
+    let name = product::AGENT_SERVICE;
+    match cx.perform(Op::AutomateService {
+        name: name.to_owned(),
+    })? {
+        Ok(()) => Ok(format!("; {name} was disabled: set to start with Windows")),
+        Err(why) => fail(format!(
+            "{name} is disabled, so that no registration starts it, and could not be set to start with Windows: {why}; nobody was asked for anything: set its start type to Automatic on the server, or where a group policy sets it, and retry"
+        )),
+    }
+}
+
 /// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process. Where that was broken off before
 /// its end it is done again: the cmdlets leave what is there.
 ///
@@ -264,6 +285,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     if !preflight::recording(cx)?.is_empty() {
         return by_hand(register, cx);
     }
+    let enabled = enabled(&agent, cx)?;
     let calls = calls_of(register);
     module::require(&calls, cx)?;
     let secrets = secrets(&register.tenant, register.sign_in, &register.domains);
@@ -325,7 +347,10 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     cx.leave(change)?;
     nothing_left(left)?;
     match registered(&register.tenant, gmsa, cx)?.0 {
-        Registered::Yes(summary) => Ok(configured(Completion::Applied, summary)),
+        Registered::Yes(summary) => {
+            let summary = format!("{summary}{enabled}");
+            Ok(configured(Completion::Applied, summary))
+        }
         Registered::Elsewhere(other) => elsewhere(&other),
         Registered::No => {
             const UNSEEN: &str =

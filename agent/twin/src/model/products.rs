@@ -128,7 +128,10 @@ impl Twin {
         let netbios = domain.split('.').next().unwrap_or_default().to_uppercase();
         if let Some(service) = self.services.get_mut(product::AGENT_SERVICE) {
             service.account = format!("{netbios}\\{gmsa}");
-            service.state = ServiceState::Running;
+            // One that is disabled does not start.
+            if service.state != ServiceState::Disabled {
+                service.state = ServiceState::Running;
+            }
         }
     }
 

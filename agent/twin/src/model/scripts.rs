@@ -986,6 +986,12 @@ impl Twin {
         lines.push(
             json!({ "step": "Get-AADCloudSyncDomains", "ok": true, "names": &self.domains, "text": listed.join("\r\n") }),
         );
+        let service = self.service(product::AGENT_SERVICE);
+        if service.is_some_and(|service| service.state == ServiceState::Disabled) {
+            let message = "Service 'Microsoft Azure AD Connect Provisioning Agent (AADConnectProvisioningAgent)' cannot be started due to the following error: Cannot start service AADConnectProvisioningAgent on computer '.'. (model)";
+            lines.push(error("Restart-Service", "other", message));
+            return lines;
+        }
         lines.push(json!({ "step": "Restart-Service", "ok": true }));
         if sets {
             self.set(product::OWED_KEY, product::OWED_REGISTRATION, own(0));

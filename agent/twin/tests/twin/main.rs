@@ -6,6 +6,7 @@ mod common;
 mod connect_removal;
 mod controllers;
 mod cut_off;
+mod disabled;
 mod discover;
 mod elsewhere;
 mod exported;

@@ -264,6 +264,12 @@ pub fn answer(
             ),
             None => format!("not registered with tenant {}: {by}; {chosen}", tenant.id),
         });
+        if state == Some(ServiceState::Disabled) && !starts {
+            why.push(
+                "its service is disabled: set to start with Windows before anything is asked for, since the registration starts it"
+                    .to_owned(),
+            );
+        }
         let way = tenant.about.sign_in.way(tenant.sign_in);
         if way.works == Works::Unverified {
             why.push(format!(

@@ -240,6 +240,39 @@ fn edits_by_hand_are_carried_over_an_upgrade_or_named() {
     assert_eq!(of(&part_of(common::AGENT, "")), (None, none()));
 }
 
+/// No registration starts a disabled service: the plan says that it is set to start beforehand, and asks for no secret in vain.
+#[test]
+fn a_disabled_service_is_set_to_start_before_it_is_registered() {
+    const WORDS: &str =
+        "its service is disabled: set to start with Windows before anything is asked for";
+    for (account, state, says) in [
+        (
+            "NT SERVICE\\AADConnectProvisioningAgent",
+            ServiceState::Disabled,
+            true,
+        ),
+        (
+            "NT SERVICE\\AADConnectProvisioningAgent",
+            ServiceState::NotRunning,
+            false,
+        ),
+        // One that is configured is started by a phase of its own.
+        ("A\\operator", ServiceState::Disabled, false),
+    ] {
+        let mut facts = agent(common::AGENT, Some(TENANT), None);
+        let own = facts.provisioning_agent.as_mut().unwrap();
+        own.account = Some(account.to_owned());
+        own.service = Some(state);
+        let part = part(text("", "", ""), facts);
+        let kinds: Vec<&str> = steps(&part).map(Step::kind).collect();
+        let why = part.why.join("\n");
+        assert_eq!(why.contains(WORDS), says, "{account} {state:?}: {why}");
+        let starts = kinds.contains(&"start-provisioning-agent");
+        assert_eq!(starts, account.starts_with("A\\"), "{kinds:?}");
+        assert!(kinds.contains(&"register-provisioning-agent"), "{kinds:?}");
+    }
+}
+
 /// The service goes through the proxy of its configuration file, whoever wrote it there: so do the questions beforehand, and the cmdlets,
 /// which do not read that file.
 #[test]

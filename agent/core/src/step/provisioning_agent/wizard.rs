@@ -4,7 +4,9 @@ use protocol::event::{Completion, GmsaChange, GmsaObject, Section};
 use protocol::step::GuideProvisioningAgent;
 use protocol::task;
 
-use super::{Registered, broken_off, configured, elsewhere, made_good, registered, state_of};
+use super::{
+    Registered, broken_off, configured, elsewhere, enabled, made_good, registered, state_of,
+};
 use crate::procedure::{Complete, Cx, Flow, fail};
 use crate::step::{controllers, facts, trouble};
 
@@ -44,6 +46,7 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
     let Some(agent) = agent else {
         return fail("the provisioning agent is not installed");
     };
+    let enabled = enabled(&agent, cx)?;
     let object = GmsaObject {
         domain: guide.home_domain.clone(),
         name: guide.gmsa.clone(),
@@ -74,10 +77,13 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
         cx.leave(Some(change))?;
     }
     match seen {
-        Ok(Ok(summary)) => Ok(configured(Completion::SeenDone, summary)),
+        Ok(Ok(summary)) => {
+            let summary = format!("{summary}{enabled}");
+            Ok(configured(Completion::SeenDone, summary))
+        }
         Ok(Err(other)) => elsewhere(&other),
         Err(by) => {
-            let summary = format!("attested by {by}; no probe saw the registration");
+            let summary = format!("attested by {by}; no probe saw the registration{enabled}");
             Ok(Complete::new(Completion::Attested { by }, summary))
         }
     }
