@@ -122,6 +122,18 @@ const ROWS: &[(&str, Part)] = &[
         In(&[Installed]),
     ),
     (
+        "Cloud sync: install with every set of rights, which the administrator of each domain gives by a credential",
+        In(&[Installed]),
+    ),
+    (
+        "Cloud sync: an agent that was set up and registered nowhere",
+        Without,
+    ),
+    (
+        "Cloud sync: a registration by cmdlets that was broken off",
+        Without,
+    ),
+    (
         "Cloud sync: install in the US Government cloud, by a person at the wizard",
         In(&[Guided]),
     ),
@@ -137,6 +149,10 @@ const ROWS: &[(&str, Part)] = &[
         "Cloud sync: install where a domain's controllers are preferred, by a person at the wizard",
         In(&[Installed, Guided]),
     ),
+    (
+        "Cloud sync: install by a person at the wizard, which makes the account",
+        In(&[Installed, Guided]),
+    ),
     ("Cloud sync: upgrade in place", In(&[Upgraded])),
     (
         "Cloud sync: upgrade in place at a site whose rule for restarts is to ask",
@@ -146,9 +162,21 @@ const ROWS: &[(&str, Part)] = &[
         "Cloud sync: upgrade in place at a site whose rule for restarts is its window",
         In(&[Upgraded, Guided]),
     ),
+    (
+        "Cloud sync: upgrade in place, with a watch behind it",
+        In(&[Upgraded]),
+    ),
+    (
+        "Cloud sync: upgrade in place of agents whose configuration file somebody edited",
+        In(&[Upgraded]),
+    ),
     ("Cloud sync: options of the service change", Without),
     (
         "Cloud sync: agents whose services were stopped, disabled, or given another account",
+        Without,
+    ),
+    (
+        "Cloud sync: agents whose updaters were stopped or disabled",
         Without,
     ),
     (
@@ -157,6 +185,14 @@ const ROWS: &[(&str, Part)] = &[
     ),
     (
         "Cloud sync: a domain is added to agents that are registered",
+        Without,
+    ),
+    (
+        "Cloud sync: a domain is added to agents that go by a proxy",
+        Without,
+    ),
+    (
+        "Cloud sync: rights come to be written of a domain that agents serve",
         Without,
     ),
     ("Cloud sync: a domain is added at the wizard", Without),
@@ -181,6 +217,10 @@ const ROWS: &[(&str, Part)] = &[
         In(&[TakenOffAndRestarted]),
     ),
     (
+        "Cloud sync: a server is retired from which the agent is gone",
+        Without,
+    ),
+    (
         "Cloud sync: a domain ends",
         In(&[TakenOff, TakenOffBySetup]),
     ),
@@ -202,6 +242,14 @@ const ROWS: &[(&str, Part)] = &[
     ),
     (
         "Connect: install with custom settings whose cycle a person starts",
+        In(&[ConnectInstalled]),
+    ),
+    (
+        "Connect: install with custom settings, one active and one staging, whose cycle a person starts",
+        In(&[ConnectInstalled]),
+    ),
+    (
+        "Connect: install where chosen organizational units are synchronized",
         In(&[ConnectInstalled]),
     ),
     (
@@ -234,6 +282,18 @@ const ROWS: &[(&str, Part)] = &[
     ),
     (
         "Connect: upgrade in place, staging first",
+        In(&[ConnectUpgraded]),
+    ),
+    (
+        "Connect: upgrade in place, staging first, with a watch behind it",
+        In(&[ConnectUpgraded]),
+    ),
+    (
+        "Connect: upgrade in place while the tenant's cycle is off",
+        In(&[ConnectUpgraded]),
+    ),
+    (
+        "Connect: upgrade in place where it was not told whether the cycle is on",
         In(&[ConnectUpgraded]),
     ),
     (
@@ -272,6 +332,14 @@ const ROWS: &[(&str, Part)] = &[
         In(&[ConnectTakenOff]),
     ),
     ("Both: are the servers ready?", Without),
+    (
+        "Both: are the servers ready, where prerequisites may be set?",
+        Without,
+    ),
+    (
+        "Both: products that are newer than their installers here",
+        Without,
+    ),
     ("Both: which servers are there?", Without),
     ("Both: logs for whoever supports the products", Without),
     (

@@ -444,6 +444,11 @@ const PATHS: &[(&str, &str, &[&str])] = &[
         &["s1"],
     ),
     (
+        "X2",
+        "Cloud sync: rights come to be written of a domain that agents serve",
+        &["s1", "s2"],
+    ),
+    (
         "X3",
         "Cloud sync: upgrade in place at a site whose rule for restarts is to ask",
         &["s1"],
@@ -707,6 +712,71 @@ fn the_pace_of_a_watch_is_the_agents_own() {
 /// Recipes that no row stands for by name, with the row whose steps they do by other arguments; and why they have no row of their own.
 const AS: &[(&str, &str, &str)] = &[
     (
+        "Cloud sync: install by a person at the wizard, which makes the account",
+        "A11",
+        "the account that the product makes",
+    ),
+    (
+        "Cloud sync: a domain is added to agents that go by a proxy",
+        "X2",
+        "by a proxy",
+    ),
+    (
+        "Cloud sync: install with every set of rights, which the administrator of each domain gives by a credential",
+        "A13",
+        "the rights that the domain's administrator gives",
+    ),
+    (
+        "Cloud sync: an agent that was set up and registered nowhere",
+        "A10",
+        "the setup ran before",
+    ),
+    (
+        "Cloud sync: a registration by cmdlets that was broken off",
+        "A10",
+        "it is gone on with",
+    ),
+    (
+        "Cloud sync: upgrade in place, with a watch behind it",
+        "U1",
+        "it is verified once more",
+    ),
+    (
+        "Cloud sync: upgrade in place of agents whose configuration file somebody edited",
+        "U1",
+        "what was edited is set as the options of X1",
+    ),
+    (
+        "Connect: install with custom settings, one active and one staging, whose cycle a person starts",
+        "C",
+        "a choice of the wizard",
+    ),
+    (
+        "Connect: install where chosen organizational units are synchronized",
+        "C",
+        "a choice of the wizard",
+    ),
+    (
+        "Connect: upgrade in place, staging first, with a watch behind it",
+        "U3",
+        "it is verified once more",
+    ),
+    (
+        "Connect: upgrade in place while the tenant's cycle is off",
+        "U3",
+        "nobody is asked to release the cycle",
+    ),
+    (
+        "Connect: upgrade in place where it was not told whether the cycle is on",
+        "U3",
+        "nobody is asked to release the cycle",
+    ),
+    (
+        "Both: products that are newer than their installers here",
+        "U2",
+        "two rows on two servers",
+    ),
+    (
         "Cloud sync: install on two servers, whose account the product makes; the domain's administrator gives a credential to each",
         "A11",
         "the account that the product makes",
@@ -826,11 +896,19 @@ const AS: &[(&str, &str, &str)] = &[
 /// Recipes in which no step of the article and no change of a product is done, and why each is there.
 const WITHOUT: &[(&str, &str)] = &[
     (
+        "Cloud sync: a server is retired from which the agent is gone",
+        "nothing is changed: that it is gone is verified (R1)",
+    ),
+    (
         "Cloud sync: an agent that somebody else registered",
         "nothing is changed: what is there is verified, and the plan says why",
     ),
     (
         "Cloud sync: agents whose services were stopped, disabled, or given another account",
+        "a service that somebody stopped is started again: no step of an installation",
+    ),
+    (
+        "Cloud sync: agents whose updaters were stopped or disabled",
         "a service that somebody stopped is started again: no step of an installation",
     ),
     (
@@ -848,6 +926,10 @@ const WITHOUT: &[(&str, &str)] = &[
     (
         "Both: are the servers ready?",
         "nothing is changed: the preflight of each is asked alone",
+    ),
+    (
+        "Both: are the servers ready, where prerequisites may be set?",
+        "nothing is changed: what an installation would set is told",
     ),
     (
         "Both: which servers are there?",

@@ -10,21 +10,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+use controller_core::beyond::{Beyond, Given, GivenOf};
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::finding::Severity;
 use controller_core::plan::{
-    Afterwards, Inputs, Kind, Plan, Purpose, eligibility, failover, plan, render, swing, switch,
+    Afterwards, Inputs, Plan, Purpose, eligibility, failover, plan, render, swing, switch,
     transition, undo,
 };
 use controller_core::policy::{self, Policy};
 use controller_core::topology::{Topology, check, parse};
-use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{ConnectFacts, Owed, ProvisioningAgentFacts, ServiceState};
 use protocol::options::ServiceOptions;
-use protocol::step::{Cloud, ConnectWork, DirectoryRights, Fix, RestartBy, SignIn, Step};
+use protocol::step::{Fix, Permission, RestartBy, Step};
 use protocol::task::TaskText;
-use protocol::{Digest, Fingerprint, TargetId, Timestamp, Version};
+use protocol::{Digest, DomainName, Fingerprint, TargetId, Timestamp, Version};
 
 use crate::common;
+
+#[path = "recipes/arrangements.rs"]
+pub(crate) mod arrangements;
+#[path = "recipes/reported.rs"]
+mod reported;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
@@ -47,6 +53,18 @@ enum Has {
     Fenced(Version),
     /// An agent that Entrain registered for a.test beside Connect in staging mode, of those versions.
     Both(Version, Version),
+    /// The newest agent, registered by Entrain for a.test, beside whose running service its updater is so.
+    Updater(ServiceState),
+    /// The newest agent, behind whose account a registration by cmdlets was broken off: its first one, or one of an agent that served a.test.
+    BrokenOff(Owed),
+    /// The newest agent, registered by Entrain for a.test, whose account was given these rights there.
+    Given(&'static [Permission]),
+    /// An agent of that version, registered by Entrain for a.test, whose configuration file somebody edited.
+    Edited(Version),
+    /// An agent of that version as its setup leaves it, with no tenant.
+    Unregistered(Version),
+    /// Connect of that version, staging or active, whose cycle is on or off, or was not told.
+    Cycle(Version, bool, Option<bool>),
 }
 
 /// What is asked of the planner.
@@ -71,6 +89,16 @@ pub(crate) struct Case {
 }
 
 const INSTALL: Ask = Ask::Plan(Purpose::Install);
+
+/// Each product is watched behind a change.
+const SOAK: &str = "[soak]\ncloud-sync = \"5 cycles\"\nconnect = \"2 cycles\"\n";
+
+/// Before a version from which on the setup keeps edits of the service's configuration file.
+const LOSES_EDITS: Version = Version::new(1, 1, 977, 0);
+
+/// As the product makes them of itself.
+const NEWER_AGENT: Version = Version::new(1, 1, 2600, 0);
+const NEWER_CONNECT: Version = Version::new(2, 6, 200, 0);
 
 /// A site whose servers may be changed in a window, in which the agent may restart them.
 const WINDOW: &str =
@@ -102,6 +130,28 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Cloud sync: install with every set of rights, which the administrator of each domain gives by a credential",
+        topology: "[domain.\"a.test\"]\ndirectory = \"ask\"\npermissions = [\"basic-read\", \"password-hash-sync\", \"password-writeback\", \"exchange-hybrid\", \"exchange-public-folders\", \"user-group-create-delete\"]\n[domain.\"b.a.test\"]\ndirectory = \"ask\"\npermissions = [\"all\"]\n[agents.a]\nserves = [\"a.test\", \"b.a.test\"]\nhosts = [\"s1.a.test\"]\ngmsa = \"svcEntraSync$\"\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: an agent that was set up and registered nowhere",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Unregistered(common::AGENT))],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: a registration by cmdlets that was broken off",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\", \"s3.a.test\"]\n",
+        servers: &[
+            ("s1", Has::BrokenOff(Owed::First)),
+            ("s2", Has::BrokenOff(Owed::Anew)),
+            ("s3", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Cloud sync: install in the US Government cloud, by a person at the wizard",
         topology: "cloud = \"us-government\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
         servers: &[("s1", Has::Nothing)],
@@ -122,6 +172,12 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         title: "Cloud sync: install where a domain's controllers are preferred, by a person at the wizard",
         topology: "sign_in = \"wizard\"\n[domain.\"a.test\"]\npreferred_dcs = [\"dc2.a.test\", \"dc1.a.test\"]\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: install by a person at the wizard, which makes the account",
+        topology: "sign_in = \"wizard\"\n[domain.\"a.test\"]\ndirectory = \"ask\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n",
         servers: &[("s1", Has::Nothing)],
         ask: INSTALL,
     },
@@ -153,6 +209,24 @@ pub(crate) const CASES: &[Case] = &[
         ask: Ask::Under(Purpose::Install, WINDOW),
     },
     Case {
+        title: "Cloud sync: upgrade in place, with a watch behind it",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(OLD_AGENT, true)),
+            ("s2", Has::Agent(OLD_AGENT, true)),
+        ],
+        ask: Ask::Under(Purpose::Install, SOAK),
+    },
+    Case {
+        title: "Cloud sync: upgrade in place of agents whose configuration file somebody edited",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Edited(OLD_AGENT)),
+            ("s2", Has::Edited(LOSES_EDITS)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Cloud sync: options of the service change",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\noptions = { referral_chasing = true }\n",
         servers: &[
@@ -179,6 +253,15 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Cloud sync: agents whose updaters were stopped or disabled",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Updater(ServiceState::NotRunning)),
+            ("s2", Has::Updater(ServiceState::Disabled)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Connect: an engine that somebody stopped is left to a person",
         topology: "[connect.main]\nservers = [\"s1.a.test\", \"s2.a.test\"]\nforests = [\"a.test\"]\n",
         servers: &[
@@ -193,6 +276,24 @@ pub(crate) const CASES: &[Case] = &[
         servers: &[
             ("s1", Has::Agent(common::AGENT, true)),
             ("s2", Has::Agent(common::AGENT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: a domain is added to agents that go by a proxy",
+        topology: "[agents.a]\nserves = [\"a.test\", \"b.a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\noptions = { proxy = \"http://proxy.a.test:8080\" }\n",
+        servers: &[
+            ("s1", Has::Edited(common::AGENT)),
+            ("s2", Has::Edited(common::AGENT)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Cloud sync: rights come to be written of a domain that agents serve",
+        topology: "[domain.\"a.test\"]\ndirectory = \"ask\"\npermissions = [\"basic-read\", \"password-hash-sync\"]\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Given(&[Permission::BasicRead])),
+            ("s2", Has::Given(&[Permission::BasicRead])),
         ],
         ask: INSTALL,
     },
@@ -239,6 +340,15 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Cloud sync: a server is retired from which the agent is gone",
+        topology: "[domain.\"a.test\"]\ndirectory = \"ask\"\n[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Nothing),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Cloud sync: a domain ends",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = []\nretired = [\"s1.a.test\"]\n",
         servers: &[("s1", Has::Agent(common::AGENT, true))],
@@ -271,6 +381,18 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         title: "Connect: install with custom settings whose cycle a person starts",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { location = \"D:\\\\Connect\", sign_in = \"password-hash-sync\", start = false }\n",
+        servers: &[("s1", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: install with custom settings, one active and one staging, whose cycle a person starts",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", start = false }\n",
+        servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: install where chosen organizational units are synchronized",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nsettings = { sign_in = \"password-hash-sync\", units = { \"a.test\" = [\"OU=Staff,DC=a,DC=test\"] } }\n",
         servers: &[("s1", Has::Nothing)],
         ask: INSTALL,
     },
@@ -336,6 +458,33 @@ pub(crate) const CASES: &[Case] = &[
         servers: &[
             ("s1", Has::Connect(OLD_CONNECT, false)),
             ("s2", Has::Connect(OLD_CONNECT, true)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: upgrade in place, staging first, with a watch behind it",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Connect(OLD_CONNECT, false)),
+            ("s2", Has::Connect(OLD_CONNECT, true)),
+        ],
+        ask: Ask::Under(Purpose::Install, SOAK),
+    },
+    Case {
+        title: "Connect: upgrade in place while the tenant's cycle is off",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Cycle(OLD_CONNECT, false, Some(false))),
+            ("s2", Has::Cycle(OLD_CONNECT, true, Some(false))),
+        ],
+        ask: INSTALL,
+    },
+    Case {
+        title: "Connect: upgrade in place where it was not told whether the cycle is on",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Cycle(OLD_CONNECT, false, None)),
+            ("s2", Has::Cycle(OLD_CONNECT, true, None)),
         ],
         ask: INSTALL,
     },
@@ -437,6 +586,21 @@ pub(crate) const CASES: &[Case] = &[
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
         servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
         ask: Ask::Plan(Purpose::Preflight),
+    },
+    Case {
+        title: "Both: are the servers ready, where prerequisites may be set?",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\nmay_fix = [\"tls12\", \"vaultsvc\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\nmay_fix = [\"tls12\"]\n",
+        servers: &[("s1", Has::Nothing), ("s2", Has::Nothing)],
+        ask: Ask::Plan(Purpose::Preflight),
+    },
+    Case {
+        title: "Both: products that are newer than their installers here",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(NEWER_AGENT, true)),
+            ("s2", Has::Connect(NEWER_CONNECT, false)),
+        ],
+        ask: INSTALL,
     },
     Case {
         title: "Both: which servers are there?",
@@ -545,6 +709,22 @@ impl Case {
         policy
     }
 
+    /// What the accounts of its agents were given of a.test.
+    fn given(&self) -> BTreeMap<TargetId, GivenOf> {
+        let of = |(name, has): &(&str, Has)| {
+            let Has::Given(rights) = has else {
+                return None;
+            };
+            let given = Given {
+                preferred_dcs: Vec::new(),
+                permissions: rights.iter().copied().collect(),
+            };
+            let of_domain = GivenOf::from([("a.test".parse().unwrap(), given)]);
+            Some((target(name), of_domain))
+        };
+        self.servers.iter().filter_map(of).collect()
+    }
+
     pub(crate) fn plan(&self) -> Plan {
         let (topology, errors) = self.topology();
         assert!(errors.is_empty(), "{}: {errors:?}", self.title);
@@ -553,13 +733,8 @@ impl Case {
         for (name, has) in self.servers {
             let target = target(name);
             let mut entry = Known::of(Fingerprint(Digest::of(name.as_bytes())));
-            if matches!(has, Has::Agent(_, true) | Has::Both(..) | Has::Drifted(..)) {
-                entry.domains = Some(BTreeSet::from(["a.test".parse().unwrap()]));
-            }
-            if let Has::TwoDomains = has {
-                let both = ["a.test", "c.test"].map(|name| name.parse().unwrap());
-                entry.domains = Some(BTreeSet::from(both));
-            }
+            entry.domains = has.domains();
+            entry.owes = matches!(has, Has::BrokenOff(_));
             entry.facts = reported.remove(&target).map(|facts| (NOW, facts));
             known.insert(target, entry);
         }
@@ -574,6 +749,10 @@ impl Case {
         };
         let artifacts = common::artifacts();
         let policy = self.policy();
+        let beyond = Beyond {
+            given: self.given(),
+            ..Beyond::default()
+        };
         let roster = common::roster(known.keys(), "0.1.0");
         let inputs = Inputs {
             topology: &topology,
@@ -582,7 +761,7 @@ impl Case {
             artifacts: &artifacts,
             roster: Some(&roster),
             release: None,
-            beyond: controller_core::beyond::Beyond::NOTHING,
+            beyond: &beyond,
             purpose,
             only: &std::collections::BTreeSet::new(),
         };
@@ -604,6 +783,29 @@ impl Case {
 }
 
 impl Has {
+    /// The domains that the server's agent was made to serve, as far as Entrain did it.
+    fn domains(self) -> Option<BTreeSet<DomainName>> {
+        let names: &[&str] = match self {
+            Self::Agent(_, true)
+            | Self::Drifted(..)
+            | Self::Both(..)
+            | Self::Updater(_)
+            | Self::BrokenOff(Owed::Anew)
+            | Self::Given(_)
+            | Self::Edited(_) => &["a.test"],
+            Self::TwoDomains => &["a.test", "c.test"],
+            Self::Nothing
+            | Self::Agent(_, false)
+            | Self::BrokenOff(Owed::First)
+            | Self::Unregistered(_)
+            | Self::Connect(..)
+            | Self::Halted(_)
+            | Self::Fenced(_)
+            | Self::Cycle(..) => return None,
+        };
+        Some(names.iter().map(|name| name.parse().unwrap()).collect())
+    }
+
     fn facts(self) -> protocol::facts::Facts {
         let connect = |version, staging, service| ConnectFacts {
             version: Some(version),
@@ -653,7 +855,46 @@ impl Has {
                 facts.connect = Some(connect(version, Some(true), running));
                 facts
             }
+            Self::Updater(state) => {
+                let with = |agent: &mut ProvisioningAgentFacts| agent.updater = Some(state);
+                Self::agent(common::AGENT, with)
+            }
+            Self::BrokenOff(owed) => {
+                let with = |agent: &mut ProvisioningAgentFacts| {
+                    agent.owes_registration = Some(owed);
+                };
+                Self::agent(common::AGENT, with)
+            }
+            Self::Given(_) => Self::agent(common::AGENT, |_| {}),
+            Self::Edited(version) => Self::agent(version, |agent| {
+                agent.options = Some(ServiceOptions {
+                    proxy: "http://proxy.a.test:8080".parse().ok(),
+                    fips_exempt: true,
+                    ..ServiceOptions::default()
+                });
+            }),
+            Self::Unregistered(version) => Self::agent(version, |agent| {
+                agent.tenant = None;
+                agent.account = Some("NT SERVICE\\AADConnectProvisioningAgent".to_owned());
+            }),
+            Self::Cycle(version, staging, enabled) => {
+                let mut facts = Self::Connect(version, staging).facts();
+                if let Some(connect) = &mut facts.connect {
+                    connect.cycle_enabled = enabled;
+                }
+                facts
+            }
         }
+    }
+
+    /// An agent of that version that Entrain registered, but for what is otherwise.
+    fn agent(
+        version: Version,
+        otherwise: impl FnOnce(&mut ProvisioningAgentFacts),
+    ) -> protocol::facts::Facts {
+        let mut facts = Self::Agent(version, true).facts();
+        facts.provisioning_agent.as_mut().map(otherwise).unwrap();
+        facts
     }
 
     fn words(self) -> String {
@@ -686,6 +927,47 @@ impl Has {
                 "{}; {}",
                 Self::Agent(agent, true).words(),
                 Self::Connect(version, true).words()
+            ),
+            Self::Updater(state) => format!(
+                "{}; its service runs, and its updater is {}",
+                Self::Agent(common::AGENT, true).words(),
+                if state == ServiceState::Disabled {
+                    "disabled"
+                } else {
+                    "stopped"
+                }
+            ),
+            Self::BrokenOff(Owed::First) => format!(
+                "provisioning agent {}, whose first registration, by Entrain for a.test, was broken off",
+                common::AGENT
+            ),
+            Self::BrokenOff(Owed::Anew) => format!(
+                "{}; a registration anew was broken off",
+                Self::Agent(common::AGENT, true).words()
+            ),
+            Self::Given(rights) => {
+                let rights: Vec<&str> = rights.iter().map(|right| right.as_str()).collect();
+                format!(
+                    "{}, where its account was given {}",
+                    Self::Agent(common::AGENT, true).words(),
+                    rights.join(", ")
+                )
+            }
+            Self::Edited(version) => format!(
+                "{}; its configuration file names the proxy http://proxy.a.test:8080 and an exception from the FIPS policy",
+                Self::Agent(version, true).words()
+            ),
+            Self::Unregistered(version) => {
+                format!("provisioning agent {version}, registered with no tenant")
+            }
+            Self::Cycle(version, staging, enabled) => format!(
+                "{}; {}",
+                Self::Connect(version, staging).words(),
+                match enabled {
+                    Some(true) => "the cycle is on",
+                    Some(false) => "the cycle is off",
+                    None => "whether the cycle is on was not told",
+                }
             ),
         }
     }
@@ -903,100 +1185,4 @@ fn every_kind_of_step_is_planned_in_some_case() {
     }
     let all: BTreeSet<&str> = Step::KINDS.into_iter().collect();
     assert_eq!(planned, all);
-}
-
-/// The names of all variants, as whoever reads one by another name is told: no list that somebody would have to keep.
-pub(crate) fn variants<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
-    let unknown = serde_json::from_str::<T>("\"none\"").err().unwrap();
-    let said = unknown.to_string();
-    // The first one named is what was read.
-    let names = said.split('`').skip(1).step_by(2).skip(1);
-    names.map(ToOwned::to_owned).collect()
-}
-
-/// A variant's name, without what it holds.
-pub(crate) fn name<T: serde::Serialize>(one: &T) -> String {
-    match serde_json::to_value(one).unwrap() {
-        serde_json::Value::String(name) => name,
-        serde_json::Value::Object(held) => held.keys().next().unwrap().clone(),
-        other => panic!("{other} has no name"),
-    }
-}
-
-/// What a step is in beside its kind: each value of these changes what is done, and not which step it is.
-fn arrangements(step: &Step) -> BTreeSet<(&'static str, String)> {
-    let mut found = BTreeSet::new();
-    let domains = match step {
-        Step::Preflight(preflight) => {
-            let fixes = preflight.may_fix.iter();
-            found.extend(fixes.map(|fix| ("may set", name(fix))));
-            found.insert(("cloud", name(&preflight.cloud)));
-            &preflight.domains
-        }
-        Step::GuideConnect(guide) => {
-            found.insert(("Connect's work", name(&guide.work)));
-            return found;
-        }
-        Step::RestartServer(restart) => {
-            found.insert(("restarts", name(&restart.by)));
-            return found;
-        }
-        Step::RegisterProvisioningAgent(register) => {
-            let own = |domain: &&protocol::step::ServedDomain| domain.name == register.home_domain;
-            let home = register.domains.iter().find(own);
-            let asks = home.is_some_and(|home| home.rights == DirectoryRights::Ask);
-            // The product makes its account where a credential of the account's own domain comes (`creates_gmsa` of the agent).
-            let account = match (&register.gmsa, asks) {
-                (Some(_), _) => "named",
-                (None, true) => "made by the product",
-                (None, false) => "made beforehand",
-            };
-            found.insert(("account", account.to_owned()));
-            found.insert(("sign-in", name(&register.sign_in)));
-            &register.domains
-        }
-        Step::AddDomains(add) => {
-            found.insert(("sign-in", name(&add.sign_in)));
-            &add.domains
-        }
-        _ => return found,
-    };
-    found.extend(
-        domains
-            .iter()
-            .map(|domain| ("rights", name(&domain.rights))),
-    );
-    found
-}
-
-/// Each arrangement stands in some case, as each kind of step does: a variant that comes to one of these must be met, and so comes to the page,
-/// to every fault and to the kills.
-#[test]
-fn every_arrangement_of_a_step_is_planned_in_some_case() {
-    let mut planned = BTreeSet::new();
-    for case in CASES {
-        let plan = case.plan();
-        planned.insert(("plan", name(&plan.kind)));
-        let steps = plan.targets.values().flat_map(|part| &part.phases);
-        planned.extend(steps.flat_map(|phase| phase.steps.iter().flat_map(arrangements)));
-    }
-    let accounts = ["named", "made by the product", "made beforehand"];
-    let all = [
-        ("plan", variants::<Kind>()),
-        ("may set", variants::<Fix>()),
-        ("cloud", variants::<Cloud>()),
-        ("Connect's work", variants::<ConnectWork>()),
-        ("restarts", variants::<RestartBy>()),
-        ("account", accounts.map(ToOwned::to_owned).into()),
-        ("sign-in", variants::<SignIn>()),
-        ("rights", variants::<DirectoryRights>()),
-    ];
-    let wanted: BTreeSet<(&str, String)> = all
-        .into_iter()
-        .flat_map(|(of, names)| {
-            assert!(names.len() >= 2, "{of}: {names:?}");
-            names.into_iter().map(move |name| (of, name))
-        })
-        .collect();
-    assert_eq!(planned, wanted);
 }

@@ -103,7 +103,12 @@ fn expected(fault: Fault) -> Expected {
     match fault {
         // The server, before anything is touched.
         // Where it may be set, it is, and what comes later finds it so.
-        Fault::VaultDisabled => meets([(fixes_first, "words"), (fixes, ""), (agent, "PF14!")]),
+        Fault::VaultDisabled => meets([
+            (fixes_first, "words"),
+            (fixes, ""),
+            (agent_another_fixes, "PF14"),
+            (agent, "PF14!"),
+        ]),
         Fault::RebootPending => meets([
             (restarts, "PF19"),
             (any, "PF19!"),
@@ -133,6 +138,7 @@ fn expected(fault: Fault) -> Expected {
         // Set where it may be: Windows reads it when it starts, and the site's rule restarts nothing there.
         Fault::TlsOff => meets([
             (fixes, "PF19!: set to 1 (was 0)"),
+            (agent_another_fixes, "PF15 PF17"),
             (agent, "PF15! PF17!"),
             (connect, "PF17 PF18"),
         ]),
@@ -140,7 +146,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::CryptoX86Off => meets([(connect, "PF18")]),
         Fault::InstallerRunning => meets([(any, "PF20!"), (remove, "PF20!")]),
         Fault::LogonRightByPolicy => meets([(agent, "PF34!")]),
-        Fault::NtlmAllowed => meets([(agent, "PF35")]),
+        // An older agent needs what is denied, and what is denied is told of that one without the fault.
+        Fault::NtlmAllowed => meets([(needs_ntlm, "words"), (agent, "PF35")]),
         Fault::FipsOn => meets([(exempt, "words"), (any, "PF36")]),
         Fault::DcomBroken | Fault::DcomEmpty => meets([(connect, "PF37!")]),
         // It is asked for no channel to its domain.
@@ -149,9 +156,12 @@ fn expected(fault: Fault) -> Expected {
         Fault::ConstrainedLanguage => meets([(any, "SEC2!")]),
         Fault::ApplicationControl => meets([(any, "SEC3")]),
         // Where it might be set it is left, and everywhere whoever set it is named.
-        Fault::SetByPolicy | Fault::SetByPreference => {
-            meets([(fixes, "PF15! PF17!"), (agent, "words"), (connect, "words")])
-        }
+        Fault::SetByPolicy | Fault::SetByPreference => meets([
+            (fixes, "PF15! PF17!"),
+            (agent_another_fixes, "PF15! PF17!"),
+            (agent, "words"),
+            (connect, "words"),
+        ]),
         Fault::EcmaHost => meets([(agent, "PF76"), (remove, "PF76!")]),
         Fault::HrInbound => meets([(agent, "PF76"), (remove, "PF76")]),
         // No recipe reckons with the other tool: one that is there all the same is a surprise where the plan read nothing.
@@ -178,6 +188,7 @@ fn expected(fault: Fault) -> Expected {
             (register, "seen"),
             (add_by_cmdlets, "attested"),
             // The wizard leaves an account that somebody gave the service: what the person said is seen not to be so.
+            (verify_gone_on_with, "words"),
             (verify_anew, "PV05! PV18?"),
         ]),
         Fault::TranscriptionOn => meets([
@@ -186,6 +197,7 @@ fn expected(fault: Fault) -> Expected {
             (register_anew, "attested"),
             (register, "seen"),
             (add_by_cmdlets, "attested"),
+            (verify_gone_on_with, "words"),
             (verify_anew, "PV05! PV18?"),
         ]),
 
@@ -197,7 +209,7 @@ fn expected(fault: Fault) -> Expected {
             (agent, "PF26!"),
             (connect_elsewhere, "PF26!"),
             (connect, "PF26! PF32?"),
-            (register, "KE11"),
+            (configure, "KE11"),
         ]),
         Fault::RegistrationBlocked => meets([
             // Its hosts are in no source for that cloud.
@@ -205,6 +217,7 @@ fn expected(fault: Fault) -> Expected {
             (agent, "PF27"),
             (configure, "KE11"),
             (guide, "attested"),
+            (verify_attested_made, "PV05! PV06! PV09?"),
             (verify_attested, "PV05! PV06! PV09? PV18?"),
         ]),
         Fault::RevocationBlocked => meets([(beyond_commercial, ""), (any, "PF28")]),
@@ -238,6 +251,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::IeEscOn => meets([
             (wizard, "PF33"),
             (guide, "WZ01 KE14 attested"),
+            (verify_attested_made, "PV05! PV06! PV09?"),
             (verify_attested, "PV05! PV06! PV09? PV18?"),
         ]),
 
@@ -299,8 +313,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::ReadOnlyController => meets([(agent, "PF25"), (connect, "PF25!")]),
         // Version 47 is too old for a gMSA, and fine for Connect.
         Fault::OldSchema => meets([(agent, "PF46!"), (connect, "words")]),
-        // Provisioning from Entra to AD alone needs the schema of 2016, and no recipe has the permission for it.
-        Fault::SchemaBefore2016 => meets([(any, "words")]),
+        // Provisioning from Entra to AD alone needs the schema of 2016.
+        Fault::SchemaBefore2016 => meets([(creates, "PF46!"), (any, "words")]),
         Fault::OldForest => meets([(connect, "PF47!")]),
         Fault::OldControllers => meets([(agent, "PF48!")]),
         // Whoever makes the account beforehand needs the key: it is told with the forest, and is their part.
@@ -321,6 +335,7 @@ fn expected(fault: Fault) -> Expected {
             (removed, "-RM07"),
             (discover, "words"),
             (moves, "words"),
+            (guide_makes, "words"),
         ]),
         Fault::GmsaRc4Only => meets([(named, "PF52!")]),
         // A policy is told with the account that it is judged with; of one that the product will make nothing shows.
@@ -332,12 +347,16 @@ fn expected(fault: Fault) -> Expected {
         // What another domain's groups may give it cannot be told.
         Fault::RightsMissing => meets([
             (
-                |place| there(place) && home(place) && several(place),
+                |place| with_rights(place) && home(place) && several(place),
                 "PF54 PF54?",
             ),
-            (|place| there(place) && home(place), "PF54"),
+            (|place| with_rights(place) && home(place), "PF54"),
             // Groups of another domain than its own are not looked up.
-            (there, "PF54?"),
+            (with_rights, "PF54?"),
+            (
+                |place| verify_hashes(place) && verify_several(place),
+                "PV18! PV18?",
+            ),
             (
                 |place| verify_home(place) && verify_several(place),
                 "PV18 PV18?",
@@ -346,18 +365,30 @@ fn expected(fault: Fault) -> Expected {
             (verify_home, "PV18"),
             (verify_rights, "PV18?"),
         ]),
-        // Of password writeback, which would block, no recipe has the permission.
-        Fault::SetsMissing => meets([(verify_sets, "PV18")]),
+        // Without those of password writeback no password is written.
+        Fault::SetsMissing => meets([
+            (verify_writeback, "PV18 PV18! PV18?"),
+            (verify_sets, "PV18"),
+        ]),
         Fault::DottedNetbios => meets([(connect, "PF55!")]),
         // Its own members are resolved, and that of another domain is said.
         Fault::ReadersByGroup => meets([
             (makes_account, "words"),
             (discover, "words"),
             (moves, "words"),
+            (guide_makes, "words"),
         ]),
-        // A domain of the forest is a suffix of it as well.
-        Fault::ChildNetbiosDotted => meets([(connect, "PF55!"), (counts_agent, "words")]),
-        Fault::ChildBlocked => meets([(connect, "PF24!"), (counts_agent, "words")]),
+        // A domain of the forest is a suffix of it as well. Where units are chosen, other domains than theirs are asked nothing.
+        Fault::ChildNetbiosDotted => meets([
+            (chosen, "words"),
+            (connect, "PF55!"),
+            (counts_agent, "words"),
+        ]),
+        Fault::ChildBlocked => meets([
+            (chosen, "words"),
+            (connect, "PF24!"),
+            (counts_agent, "words"),
+        ]),
         Fault::DisjointName => meets([(connect, "PF56!")]),
         Fault::NoRecycleBin => meets([(any, "PF59")]),
         Fault::SuffixUnverifiable => meets([(counts, "PF57")]),
@@ -384,7 +415,7 @@ fn expected(fault: Fault) -> Expected {
                 |place| named(place) && makes(place),
                 "PF46? PF48? PF49? PF50? PF52? PF59?",
             ),
-            (there, "PF46? PF48? PF50? PF52? PF54? PF59?"),
+            (with_rights, "PF46? PF48? PF50? PF52? PF54? PF59?"),
             (named, "PF46? PF48? PF50? PF52? PF59?"),
             (
                 |place| counts(place) && makes(place),
@@ -399,6 +430,7 @@ fn expected(fault: Fault) -> Expected {
             (take_off, "UN03?"),
             (may_move, "TR03?"),
             (moves, "TR03?"),
+            (guide_makes, "words"),
             (discover, "words"),
         ]),
         Fault::StrangeConnect => meets([(discover, "words")]),
@@ -450,7 +482,7 @@ fn expected(fault: Fault) -> Expected {
         // It is shown to nobody without TLS, and the cmdlets take it by another way.
         Fault::LdapsBlocked => meets([(register_with_domain, "PF53?")]),
         Fault::PermissionsRefused => meets([(
-            register_by_credential,
+            gives_rights,
             "fails: Set-AADCloudSyncPermissions failed: Access is denied.",
         )]),
         Fault::SecretLeft => meets([(configure, "PV21!")]),
@@ -484,29 +516,41 @@ fn expected(fault: Fault) -> Expected {
         Fault::RegistrationScriptsRefused => meets([
             (configure, "KE12"),
             (guide, "WZ01 KE12 attested"),
+            (verify_attested_made, "PV05! PV06! PV09 KE12"),
             (verify_attested, "PV05! PV06! PV09 PV18? KE12"),
         ]),
         Fault::OtherJsonAssembly => meets([(configure, "KE08")]),
         Fault::DirectorySlow => meets([(configure, "KE06"), (verify_agent, "PV09 KE06")]),
         // How long it runs is asked by a soak; that Windows saw it end, always.
-        Fault::ServiceRestarts => meets([(verify_agent, "PV07!")]),
+        Fault::ServiceRestarts => meets([(verify_agent, "PV07!"), (watched_engine, "PV07!")]),
         Fault::TraceShowsException => meets([(verify_agent, "PV09")]),
-        Fault::ErrorsWhileWatched => meets([(verify_agent, "PV08"), (verify_connect, "PV27 PV34")]),
+        Fault::ErrorsWhileWatched => meets([
+            (watched_agent, "PV08!"),
+            (verify_agent, "PV08"),
+            (watched_engine, "PV27! PV34!"),
+            (verify_connect, "PV27 PV34"),
+        ]),
         Fault::LogsUnreadable => meets([
+            (watched_agent, "PV08? asks"),
+            (watched_engine, "PV27? PV34? asks"),
             (verify_agent, "PV07? PV08?"),
             (verify_connect, "PV27? PV34?"),
         ]),
         // A prerequisite that Entrain is to set: undo.rs.
         Fault::SettingRefused => meets([(registers, "fails: could not be set")]),
         Fault::AgentLogsErrors => meets([(verify_agent, "PV08")]),
-        Fault::ConfigurationBroken => meets([(
-            options,
-            "asks: the options of the agent's service could not be read",
-        )])
+        Fault::ConfigurationBroken => meets([
+            (
+                options,
+                "asks: the options of the agent's service could not be read",
+            ),
+            (verify_edits, "PV16?!"),
+        ])
         .and_facts(),
-        Fault::ConfigurationReadOnly => {
-            meets([(edits, "fails: AADConnectProvisioningAgent.exe.config")])
-        }
+        Fault::ConfigurationReadOnly => meets([
+            (kept, ""),
+            (edits, "fails: AADConnectProvisioningAgent.exe.config"),
+        ]),
         Fault::ToolsMissing => meets([(support, "fails: the logs could not be collected")]),
 
         // A removal of the agent.
@@ -518,8 +562,8 @@ fn expected(fault: Fault) -> Expected {
             "fails: everything was taken off, and the agent is still there",
         )]),
         // The bundle takes it along, listed or not.
-        Fault::UpdaterNotListed => meets([(verify_agent, "PV20")]),
-        Fault::FolderStays => meets([(removed, "RM04")]),
+        Fault::UpdaterNotListed => meets([(watched_agent, "PV20!"), (verify_agent, "PV20")]),
+        Fault::FolderStays => meets([(verify_removed, "RM04")]),
 
         // Windows, and Entrain's own agent.
         Fault::RestartRefused => meets([(
@@ -545,6 +589,8 @@ fn expected(fault: Fault) -> Expected {
         Fault::SchedulerSuspended => meets([
             (configuring, "attested"),
             (verify_staging, "PV24!"),
+            (verify_held, "words"),
+            (watched_engine, "PV24!"),
             (verify_connect, "PV24"),
             (moves, "TR12!"),
         ])
@@ -646,7 +692,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::NextCycleFull => meets([(awaits, "WZ03 attested"), (exports, "PV30!")]),
         Fault::FullSyncFollows => meets([(awaits, "WZ03")]),
         Fault::DueUnreadable => meets([(awaits, "WZ03? attested")]),
-        Fault::CycleOverdue => meets([(exports, "SW01!")]),
+        Fault::CycleOverdue => meets([(exports, "SW01!"), (watched_engine, "SK01? asks")]),
         // Settings are compared by the controller, which holds the swap.
         Fault::SettingsDiffer => {
             meets([(settings, "words"), (may_move, "words"), (moves, "words")])

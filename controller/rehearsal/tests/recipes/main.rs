@@ -36,7 +36,9 @@ use protocol::signed::{
     AgentRelease, Ending, Manifest, ReleaseFile, RoleKeys, Verified, sign, verify,
 };
 use protocol::step::Step;
-use protocol::{Digest, Generation, PlanId, RolloutId, StepIndex, TargetId, Timestamp, Version};
+use protocol::{
+    Digest, Generation, PlanId, RolloutId, ServiceOptions, StepIndex, TargetId, Timestamp, Version,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -47,16 +49,15 @@ const PATIENCE: u32 = 8;
 fn server(target: &TargetId, facts: &Facts, part: &TargetPlan, faults: &BTreeSet<Fault>) -> Twin {
     let agent = facts.provisioning_agent.as_ref();
     let connect = facts.connect.as_ref();
-    let registered = |agent: &ProvisioningAgentFacts| {
-        let tenant = agent.tenant.clone().unwrap();
-        (agent.version.unwrap(), tenant)
-    };
+    let registered =
+        |agent: &ProvisioningAgentFacts| (agent.version.unwrap(), agent.tenant.clone());
     let installed = match (agent.map(registered), connect) {
         (_, Some(connect)) => Installed::Connect {
             version: connect.version.unwrap(),
             staging: connect.staging.unwrap_or(false),
         },
-        (Some((version, tenant)), None) => Installed::ProvisioningAgent { version, tenant },
+        (Some((version, Some(tenant))), None) => Installed::ProvisioningAgent { version, tenant },
+        (Some((version, None)), None) => Installed::Unregistered { version },
         (None, None) => Installed::Nothing,
     };
     let mut twin = Twin::new(Profile {
@@ -67,16 +68,48 @@ fn server(target: &TargetId, facts: &Facts, part: &TargetPlan, faults: &BTreeSet
     });
     if let (Some(agent), Some(_)) = (agent, connect) {
         let (version, tenant) = registered(agent);
-        twin.bring_agent(version, &tenant);
+        twin.bring_agent(version, &tenant.unwrap());
     }
     if let Some(agent) = agent {
         twin.set_account(agent.account.as_deref().unwrap());
         twin.set_service(product::AGENT_SERVICE, agent.service.unwrap());
+        if let Some(state) = agent.updater {
+            twin.set_service(product::UPDATER_SERVICE, state);
+        }
+        if let Some(owed) = agent.owes_registration {
+            twin.break_registration_off(owed);
+        }
+        // A file that cannot be read says nothing of what somebody has edited.
+        let broken = faults.contains(&Fault::ConfigurationBroken);
+        let options = agent.options.as_ref().filter(|seen| !seen.is_empty());
+        if let Some(options) = options.filter(|_| !broken) {
+            twin.edit_configuration(&edited(options));
+        }
     }
     if let Some(connect) = connect {
+        if connect.cycle_enabled == Some(false) {
+            twin.hold_cycle();
+        }
         twin.set_service(product::CONNECT_SERVICE, connect.service.unwrap());
     }
     twin
+}
+
+/// The configuration file of an agent's service with those options that stand there.
+fn edited(options: &ServiceOptions) -> String {
+    let proxy = options.proxy.as_ref().map(|proxy| {
+        format!(
+            "<system.net><defaultProxy enabled=\"true\"><proxy proxyaddress=\"{proxy}\"/></defaultProxy></system.net>"
+        )
+    });
+    let exempt = options
+        .fips_exempt
+        .then_some("<runtime><enforceFIPSPolicy enabled=\"false\"/></runtime>");
+    format!(
+        "<configuration>{}{}</configuration>",
+        proxy.unwrap_or_default(),
+        exempt.unwrap_or_default()
+    )
 }
 
 /// The keys of this world: who signs bundles, and who signs the agent's releases.
@@ -273,7 +306,12 @@ fn is(server: &Twin) -> (bool, &[String], Option<bool>, bool, Option<Version>) {
 
 /// What a recipe tells, where all that it can do is to tell what is wrong.
 fn failing(title: &str) -> Option<&'static str> {
-    (title == "Connect: an engine that somebody stopped is left to a person").then_some("PV22")
+    match title {
+        "Connect: an engine that somebody stopped is left to a person" => Some("PV22"),
+        // On the active server: whoever held the cycle releases it.
+        "Connect: upgrade in place while the tenant's cycle is off" => Some("PV24"),
+        _ => None,
+    }
 }
 
 /// What is the same when it is done twice: a note, a value, a file, the state of a service.

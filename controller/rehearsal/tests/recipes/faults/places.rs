@@ -1,11 +1,11 @@
 //! Where in a recipe a step stands, as the rows of faults ask for it.
 
-use protocol::TargetId;
-use protocol::facts::{Facts, ServiceState};
+use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
 use protocol::step::{
-    ConnectWork, DirectoryRights, OwnRights, Permission, Preflight, Product,
-    RegisterProvisioningAgent, RestartBy, SignIn, Step,
+    ConnectWork, DirectoryRights, OwnRights, Permission, Preflight, Product, RestartBy,
+    ServedDomain, SetProvisioningAgentOptions, SignIn, Step,
 };
+use protocol::{TargetId, Version};
 
 /// A step in its place.
 pub(super) struct Place<'a> {
@@ -67,9 +67,44 @@ pub(super) fn engine(place: &Place<'_>) -> bool {
     connect(place) && preflight(place).is_some_and(|one| one.present)
 }
 
-/// The agent is there, with rights of its own.
+/// The agent is there.
 pub(super) fn there(place: &Place<'_>) -> bool {
     agent(place) && preflight(place).is_some_and(|one| one.present)
+}
+
+/// The agent is there, with rights of its own.
+pub(super) fn with_rights(place: &Place<'_>) -> bool {
+    there(place) && preflight(place).is_some_and(|one| one.own_rights.is_some())
+}
+
+/// The agent that is there is of before the first version that does without outgoing NTLM (1.11 [R]).
+pub(super) fn needs_ntlm(place: &Place<'_>) -> bool {
+    there(place) && reported_version(place).is_some_and(|version| version < REBUILT)
+}
+
+/// From this version on the agent does without outgoing NTLM, and its setup keeps edits of its configuration file (1.11 [R]).
+const REBUILT: Version = Version::new(1, 1, 1365, 0);
+
+fn reported_version(place: &Place<'_>) -> Option<Version> {
+    let agent = place.facts.provisioning_agent.as_ref();
+    agent.and_then(|agent| agent.version)
+}
+
+/// Users or groups are to be made in a domain's directory.
+pub(super) fn creates(place: &Place<'_>) -> bool {
+    let sets = [Permission::UserGroupCreateDelete, Permission::All];
+    let writes = |domain: &ServedDomain| sets.iter().any(|one| domain.permissions.contains(one));
+    preflight(place).is_some_and(|one| one.domains.iter().any(writes))
+}
+
+/// Connect synchronizes chosen organizational units.
+pub(super) fn chosen(place: &Place<'_>) -> bool {
+    preflight(place).is_some_and(|one| !one.chosen.is_empty())
+}
+
+/// What another run may set on a server for an agent is asked alone.
+pub(super) fn agent_another_fixes(place: &Place<'_>) -> bool {
+    agent(place) && preflight(place).is_some_and(|one| !one.will_fix.is_empty())
 }
 
 /// The server's own domain, where the account lives, is among those that are served. It is asked in any case.
@@ -220,7 +255,8 @@ pub(super) fn first_restart(place: &Place<'_>) -> bool {
 
 /// A setup or a change of options at an agent that serves: it asks for leave.
 pub(super) fn outage(place: &Place<'_>) -> bool {
-    (install(place) || options(place)) && place.facts.provisioning_agent.is_some()
+    let changes = install(place) || options(place) && !kept(place);
+    changes && place.facts.provisioning_agent.is_some()
 }
 
 pub(super) fn install(place: &Place<'_>) -> bool {
@@ -235,13 +271,25 @@ pub(super) fn register_by_credential(place: &Place<'_>) -> bool {
     matches!(place.step, Step::RegisterProvisioningAgent(register) if register.sign_in == SignIn::Credential)
 }
 
-/// A domain's administrator gives a credential at the registration, however the tenant is signed in to.
+/// The domains that cmdlets configure.
+fn configured<'a>(place: &Place<'a>) -> &'a [ServedDomain] {
+    match place.step {
+        Step::RegisterProvisioningAgent(register) => &register.domains,
+        Step::AddDomains(add) if add.sign_in != SignIn::Wizard => &add.domains,
+        _ => &[],
+    }
+}
+
+/// A domain's administrator gives a credential at the registration or for a domain, however the tenant is signed in to.
 pub(super) fn register_with_domain(place: &Place<'_>) -> bool {
-    let asks = |register: &RegisterProvisioningAgent| {
-        let mut domains = register.domains.iter();
-        domains.any(|domain| domain.rights == DirectoryRights::Ask)
-    };
-    matches!(place.step, Step::RegisterProvisioningAgent(register) if asks(register))
+    let mut domains = configured(place).iter();
+    domains.any(|domain| domain.rights == DirectoryRights::Ask)
+}
+
+/// With that credential the cmdlets give rights.
+pub(super) fn gives_rights(place: &Place<'_>) -> bool {
+    let mut domains = configured(place).iter();
+    domains.any(|domain| !domain.permissions.is_empty())
 }
 
 /// The product makes its account with that credential, since none is named.
@@ -262,24 +310,29 @@ pub(super) fn register_by_token(place: &Place<'_>) -> bool {
 
 /// A domain's administrator gives no credential: another has granted its rights.
 pub(super) fn handed_over(place: &Place<'_>) -> bool {
-    let domains = match place.step {
-        Step::RegisterProvisioningAgent(register) => &register.domains,
-        Step::AddDomains(add) if add.sign_in != SignIn::Wizard => &add.domains,
-        _ => return false,
-    };
-    domains
-        .iter()
-        .any(|domain| domain.rights == DirectoryRights::Handover)
+    let mut domains = configured(place).iter();
+    domains.any(|domain| domain.rights == DirectoryRights::Handover)
 }
 
 /// The registration of an agent that is registered, with another account.
 pub(super) fn register_anew(place: &Place<'_>) -> bool {
-    register(place) && place.facts.provisioning_agent.is_some()
+    register(place) && was_configured(place)
+}
+
+fn was_configured(place: &Place<'_>) -> bool {
+    let agent = place.facts.provisioning_agent.as_ref();
+    agent.is_some_and(ProvisioningAgentFacts::is_configured)
 }
 
 pub(super) fn verify_anew(place: &Place<'_>) -> bool {
     let registered = |step: &Step| matches!(step, Step::RegisterProvisioningAgent(_));
-    verify_agent(place) && place.facts.provisioning_agent.is_some() && place.follows(registered)
+    verify_agent(place) && was_configured(place) && place.follows(registered)
+}
+
+/// Behind a registration that was broken off before all of it, whose account was set.
+pub(super) fn verify_gone_on_with(place: &Place<'_>) -> bool {
+    let agent = place.facts.provisioning_agent.as_ref();
+    verify_anew(place) && agent.is_some_and(|agent| agent.owes_registration.is_some())
 }
 
 pub(super) fn add(place: &Place<'_>) -> bool {
@@ -299,6 +352,11 @@ pub(super) fn guide(place: &Place<'_>) -> bool {
     matches!(place.step, Step::GuideProvisioningAgent(_))
 }
 
+/// The account is made at the wizard.
+pub(super) fn guide_makes(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::GuideProvisioningAgent(guide) if guide.gmsa.is_none())
+}
+
 pub(super) fn options(place: &Place<'_>) -> bool {
     matches!(place.step, Step::SetProvisioningAgentOptions(_))
 }
@@ -313,6 +371,17 @@ pub(super) fn edits(place: &Place<'_>) -> bool {
     matches!(place.step, Step::SetProvisioningAgentOptions(set) if set.options.proxy.is_some() || set.options.fips_exempt)
 }
 
+/// What is to stand in the configuration file stood there before the setup, which keeps it.
+pub(super) fn kept(place: &Place<'_>) -> bool {
+    let agent = place.facts.provisioning_agent.as_ref();
+    let seen = agent.and_then(|agent| agent.options.as_ref());
+    let is_there = |set: &SetProvisioningAgentOptions| {
+        seen.is_some_and(|seen| set.options.lacking(seen).is_empty())
+    };
+    let keeps = reported_version(place).is_some_and(|version| version >= REBUILT);
+    keeps && matches!(place.step, Step::SetProvisioningAgentOptions(set) if is_there(set))
+}
+
 pub(super) fn start(place: &Place<'_>) -> bool {
     matches!(place.step, Step::StartProvisioningAgent(_))
 }
@@ -324,6 +393,21 @@ pub(super) fn verify_agent(place: &Place<'_>) -> bool {
 /// Behind a person's word at the agent's wizard.
 pub(super) fn verify_attested(place: &Place<'_>) -> bool {
     verify_agent(place) && place.follows(|step| matches!(step, Step::GuideProvisioningAgent(_)))
+}
+
+/// The same where the account was to be made there.
+pub(super) fn verify_attested_made(place: &Place<'_>) -> bool {
+    verify_attested(place) && !verify_rights(place)
+}
+
+/// Behind a watch.
+pub(super) fn watched_agent(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.soaked_seconds.is_some())
+}
+
+/// An option that stands in the configuration file is read back.
+pub(super) fn verify_edits(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.options.proxy.is_some() || verify.options.fips_exempt)
 }
 
 /// The account lives in a domain in which it replicates.
@@ -360,6 +444,15 @@ pub(super) fn verify_sets(place: &Place<'_>) -> bool {
     matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(more))
 }
 
+/// It is written that passwords are written back, in its own domain and in another.
+pub(super) fn verify_writeback(place: &Place<'_>) -> bool {
+    let writes =
+        |domain: &ServedDomain| domain.permissions.contains(&Permission::PasswordWriteback);
+    let written = |rights: &OwnRights| rights.replicates.iter().any(writes);
+    verify_several(place)
+        && matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(written))
+}
+
 pub(super) fn verify_several(place: &Place<'_>) -> bool {
     let several = |rights: &OwnRights| rights.replicates.len() > 1;
     matches!(place.step, Step::VerifyProvisioningAgent(verify) if verify.own_rights.as_ref().is_some_and(several))
@@ -373,8 +466,13 @@ pub(super) fn remove(place: &Place<'_>) -> bool {
     matches!(place.step, Step::RemoveProvisioningAgent(_))
 }
 
-pub(super) fn removed(place: &Place<'_>) -> bool {
+pub(super) fn verify_removed(place: &Place<'_>) -> bool {
     matches!(place.step, Step::VerifyProvisioningAgentRemoved(_))
+}
+
+/// The account of one that is gone is known, and looked for in the directory.
+pub(super) fn removed(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyProvisioningAgentRemoved(verify) if verify.gmsa.is_some())
 }
 
 pub(super) fn restart(place: &Place<'_>) -> bool {
@@ -436,9 +534,24 @@ pub(super) fn verify_halted(place: &Place<'_>) -> bool {
     matches!(place.step, Step::VerifyConnect(_)) && !place.answers()
 }
 
-/// Behind a wizard whose end does not wait for the cycle.
+/// Behind a wizard whose end does not wait for the cycle, which was on before.
 pub(super) fn verify_unreleased(place: &Place<'_>) -> bool {
-    verify_connect(place) && place.follows(installs)
+    verify_connect(place) && place.follows(installs) && !was_held(place)
+}
+
+/// The cycle was off before.
+pub(super) fn verify_held(place: &Place<'_>) -> bool {
+    verify_connect(place) && was_held(place)
+}
+
+fn was_held(place: &Place<'_>) -> bool {
+    let connect = place.facts.connect.as_ref();
+    connect.is_some_and(|connect| connect.cycle_enabled == Some(false))
+}
+
+/// Behind a watch.
+pub(super) fn watched_engine(place: &Place<'_>) -> bool {
+    matches!(place.step, Step::VerifyConnect(verify) if verify.soaked_seconds.is_some())
 }
 
 pub(super) fn installs(step: &Step) -> bool {
