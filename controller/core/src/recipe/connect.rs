@@ -104,8 +104,13 @@ pub fn answer(
     let Some(artifact) = artifact else {
         return Answer::Nothing(download::missing(Product::Connect).to_owned());
     };
-    let (work, text, how) = match installation(entry, tenant, server, modes, untold) {
-        Ok((work, ..))
+    let Installation {
+        work,
+        text,
+        how,
+        start,
+    } = match installation(entry, tenant, server, modes, untold) {
+        Ok(Installation { work, .. })
             if !work.staging()
                 && let Some(stranger) = strangers.first() =>
         {
@@ -117,7 +122,6 @@ pub fn answer(
     let preflight = mending(entry, tenant, server, facts, artifact.version);
     let people = text.bring.clone();
     // What a staging server would export is counted and compared behind this; one that nobody starts does nothing of its own.
-    let start = start_of(entry, modes);
     let starts = start != Some(Start::Clear);
     let full = (work == ConnectWork::InstallStaging && starts).then(|| full_sync::wait(server));
     let mut why = vec![format!(
@@ -136,7 +140,7 @@ pub fn answer(
         Some(Start::TickedBesideActive) => (
             None,
             Some(
-                "start = false is not followed: another server of the tenant is active, and shares the setting of the cycle",
+                "start = false is not followed: another server of the tenant is active or is to be, and shares the setting of the cycle",
             ),
         ),
         Some(Start::Ticked) | None => (None, None),
@@ -177,27 +181,30 @@ pub fn answer(
     }
 }
 
-/// Whether the wizard of an installation with custom settings starts the cycle.
-fn start_of(entry: &ConnectEntry, modes: &Modes) -> Option<Start> {
-    match &entry.settings {
-        ConnectSettings::Custom(settings) => Some(Start::of(settings, !active(modes).is_empty())),
-        ConnectSettings::Express | ConnectSettings::Unwritten => None,
-    }
+/// How a server without Connect gets it.
+struct Installation {
+    /// What it must become.
+    work: ConnectWork,
+    /// The wizard's pages.
+    text: TaskText,
+    /// The way, in a few words.
+    how: String,
+    /// Whether the wizard starts the cycle, where custom settings say so.
+    start: Option<Start>,
 }
 
 /// Why express settings install nothing in a cloud for which the wizard may have to be told which one it is: the vendor goes on with
 /// custom settings then (product facts 2.8 [R]).
 const NO_EXPRESS: &str = "held: in the cloud of its tenant Connect is installed with custom settings: where the server cannot find out its cloud, AzureInstance is set while the wizard shows its license terms, and the vendor goes on with custom settings alone; write settings = { } or a table with what is to be chosen";
 
-/// How a server without Connect gets it: what it must become, the pages, and the way in a few words. One server of a
-/// tenant becomes active; with custom settings all others become staging (G1).
+/// How a server without Connect gets it. One server of a tenant becomes active; with custom settings all others become staging (G1).
 fn installation(
     entry: &ConnectEntry,
     tenant: &Tenant,
     server: &TargetId,
     modes: &Modes,
     untold: &[TargetId],
-) -> Result<(ConnectWork, TaskText, String), String> {
+) -> Result<Installation, String> {
     if modes.values().any(Option::is_none) {
         return Err(
             "refused: whether another server of the tenant is active cannot be told (G1)"
@@ -218,11 +225,12 @@ fn installation(
             None if let Some(other) = untold.first() => Err(format!(
                 "refused: whether {other} is active cannot be told, since it has never reported (G1); enroll it, or take it out of the entry"
             )),
-            None => Ok((
-                ConnectWork::InstallActive,
-                with_proxy(entry, express(entry, tenant)),
-                "with express settings".to_owned(),
-            )),
+            None => Ok(Installation {
+                work: ConnectWork::InstallActive,
+                text: with_proxy(entry, express(entry, tenant)),
+                how: "with express settings".to_owned(),
+                start: None,
+            }),
         },
         ConnectSettings::Custom(settings) => {
             let chosen = entry.prefer_active.as_ref().map(|(server, _)| server);
@@ -261,12 +269,18 @@ fn installation(
                     format!("with custom settings, staging, since {chosen} is to be active")
                 }
             };
-            let start = Start::of(settings, !now.is_empty());
+            // Whoever stands by is beside one that is active, or that this very plan may make active.
+            let start = Start::of(settings, !becomes);
             let text = with_proxy(
                 entry,
                 custom::pages(entry, settings, tenant, server, (work, start)),
             );
-            Ok((work, text, how))
+            Ok(Installation {
+                work,
+                text,
+                how,
+                start: Some(start),
+            })
         }
     }
 }

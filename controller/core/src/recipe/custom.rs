@@ -30,15 +30,15 @@ fn line(text: &str) -> String {
 pub(super) enum Start {
     /// It does.
     Ticked,
-    /// It would not, as the topology says, but another server of the tenant is active: the setting lies in the tenant and is shared
-    /// (product facts 2.12 [P]), so that the active one would stop.
+    /// It would not, as the topology says, but another server of the tenant is active or is to be: the setting lies in the tenant and is
+    /// shared (product facts 2.12 [P]), so that the active one would stop.
     TickedBesideActive,
     /// It does not: somebody releases the cycle later.
     Clear,
 }
 
 impl Start {
-    /// As the topology says it, for a server of a tenant of which another server is active or none.
+    /// As the topology says it, for a server beside which another one of the tenant is active or is to be, or none.
     pub(super) const fn of(settings: &CustomSettings, beside_active: bool) -> Self {
         match (settings.start, beside_active) {
             (true, _) => Self::Ticked,
@@ -698,7 +698,7 @@ fn ready(start: Start, staging: bool, existing: bool) -> Vec<String> {
     let tick = match start {
         Start::Ticked => "tick",
         Start::TickedBesideActive => {
-            "tick, whatever `start` says: another server of the tenant is active, and the cycle that is cleared here stops there as well"
+            "tick, whatever `start` says: another server of the tenant is active or is to be, and the cycle that is cleared here stops there as well"
         }
         Start::Clear => "clear",
     };

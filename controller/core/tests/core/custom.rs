@@ -185,6 +185,47 @@ fn that_none_is_active_does_not_stand_against_the_plan_that_makes_one_active() {
     assert_eq!(plan.alarms.len(), 1);
 }
 
+/// The setting of the cycle is the tenant's (product facts 2.12 [P]): cleared on a staging server it stops the one that is to be active.
+#[test]
+fn a_cycle_that_a_person_starts_is_left_off_by_the_one_that_becomes_active_alone() {
+    let settings = "settings = { start = false }";
+    let told = |plan: &Plan, server: &str| {
+        let part = &plan.targets[&server.parse::<TargetId>().unwrap()];
+        let steps: Vec<&Step> = part.phases.iter().flat_map(|phase| &phase.steps).collect();
+        let guide = steps.iter().find_map(|step| match step {
+            Step::GuideConnect(guide) => Some(guide),
+            _ => None,
+        });
+        let guide = guide.unwrap();
+        let waits = steps
+            .iter()
+            .any(|step| matches!(step, Step::AwaitFullSync(_)));
+        let ready = guide.text.pages.iter();
+        let ready = ready.filter(|page| page.title == "Ready to configure");
+        let tick = ready.map(|page| page.lines[0].clone()).collect::<String>();
+        (tick, guide.release.is_some(), waits, part.why.join("\n"))
+    };
+    let plan = planned(settings, [None; 3]);
+    for server in ["c1.a.test", "c3.a.test"] {
+        let (tick, release, waits, why) = told(&plan, server);
+        assert!(tick.contains("completes\": tick, "), "{server}: {tick}");
+        assert!(!release && waits, "{server}: {release} {waits}");
+        assert!(why.contains("is active or is to be"), "{server}: {why}");
+    }
+    let (tick, release, waits, _) = told(&plan, "c2.a.test");
+    assert!(
+        tick.ends_with("completes\": clear") && release && !waits,
+        "{tick}"
+    );
+    // One that takes a database over alone has nobody beside it.
+    let existing = "settings = { sql_server = \"sql.a.test\", service_account = \"A\\\\svc$\", existing_database = true, start = false }";
+    let (tick, release, waits, _) = told(&planned(existing, [None; 3]), "c2.a.test");
+    assert!(
+        tick.ends_with("completes\": clear") && release && !waits,
+        "{tick}"
+    );
+}
+
 #[test]
 fn without_a_word_every_page_says_what_the_wizard_proposes() {
     let plan = planned("settings = {}", [None; 3]);
