@@ -1,5 +1,5 @@
 //! Who of a tenant's Connect servers exports while a plan is carried out, who stands by, and in which stretch nobody does: what goes on
-//! then and what waits (product facts 2.12, 2.13 [P]).
+//! then and what waits (product facts 2.12, 2.13 [P]). One that is active and whose cycle is off or suspended exports no objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -29,6 +29,12 @@ pub struct Exporting {
     /// Those that were said to be off, and were not seen since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub off: Vec<TargetId>,
+    /// Of those that are active or in staging mode, those whose cycle is off: its setting lies in the tenant, for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<TargetId>,
+    /// Of those that are active, those whose scheduler is suspended while their cycle is on, as by an open wizard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspended: Vec<TargetId>,
 }
 
 /// What the Connect entries among these lanes were, by lane.
@@ -69,6 +75,14 @@ fn of(inputs: Inputs<'_>, entry: &ConnectEntry) -> Exporting {
             None => &mut of.untold,
         };
         place.push(server.clone());
+        if connect.is_fenced() || connect.staging.is_none() {
+            continue;
+        }
+        if connect.cycle_enabled == Some(false) {
+            of.held.push(server.clone());
+        } else if connect.suspended == Some(true) && connect.staging == Some(false) {
+            of.suspended.push(server.clone());
+        }
     }
     of
 }
@@ -109,19 +123,38 @@ pub(super) fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn entry(plan: &Plan, lane: &str, now: &Exporting, out: &mut String) -> std::fmt::Result {
+fn entry<'a>(plan: &'a Plan, lane: &str, now: &'a Exporting, out: &mut String) -> std::fmt::Result {
     let off = plan.off.as_ref();
-    let mut active: BTreeSet<&TargetId> =
-        now.active.iter().filter(|one| Some(*one) != off).collect();
-    let mut untold = now.untold.iter().filter(|one| Some(*one) != off);
-    let sure = untold.next().is_none();
-    let mut says = vec![if active.is_empty() && sure {
-        "nobody exports".to_owned()
-    } else if active.is_empty() {
-        UNTOLD.to_owned()
-    } else {
-        format!("{} exports", names(active.iter().copied()))
-    }];
+    let there = |servers: &'a [TargetId]| -> BTreeSet<&'a TargetId> {
+        servers.iter().filter(|one| Some(*one) != off).collect()
+    };
+    let mut stand = Stand {
+        active: there(&now.active),
+        held: there(&now.held),
+        suspended: there(&now.suspended),
+        sure: there(&now.untold).is_empty(),
+    };
+    let mut says = Vec::new();
+    let exports = stand.exporting();
+    if !exports.is_empty() {
+        says.push(format!("{} exports", names(exports.into_iter())));
+    } else if stand.active.is_empty() && stand.sure {
+        says.push("nobody exports".to_owned());
+    } else if stand.active.is_empty() {
+        says.push(UNTOLD.to_owned());
+    }
+    for (servers, what) in [
+        (&stand.held, "is active, and its cycle is off: objects wait"),
+        (
+            &stand.suspended,
+            "is active, and its scheduler is suspended: objects wait",
+        ),
+    ] {
+        let named: Vec<&TargetId> = servers.intersection(&stand.active).copied().collect();
+        if !named.is_empty() {
+            says.push(format!("{} {what}", names(named.into_iter())));
+        }
+    }
     if let Some(off) = off {
         says.push(format!("{off} is off"));
     }
@@ -144,7 +177,7 @@ fn entry(plan: &Plan, lane: &str, now: &Exporting, out: &mut String) -> std::fmt
             continue;
         };
         for step in &work.steps {
-            let Some(line) = stretch(target, step, sure, &mut active) else {
+            let Some(line) = stretch(target, step, &mut stand) else {
                 continue;
             };
             if before.as_ref() != Some(&line) {
@@ -154,7 +187,7 @@ fn entry(plan: &Plan, lane: &str, now: &Exporting, out: &mut String) -> std::fmt
         }
     }
     if plan.kind == Kind::Undo {
-        let others = who(&active, sure);
+        let others = stand.who();
         writeln!(
             out,
             "    while what was set is put back, no mode is changed: {others}"
@@ -167,40 +200,69 @@ fn names<'a>(all: impl Iterator<Item = &'a TargetId>) -> String {
     all.map(TargetId::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Who goes on exporting.
-fn who(active: &BTreeSet<&TargetId>, sure: bool) -> String {
-    if active.is_empty() && sure {
-        NOBODY.to_owned()
-    } else if active.is_empty() {
-        UNTOLD.to_owned()
-    } else {
-        format!("{} goes on exporting", names(active.iter().copied()))
+/// How the servers of an entry stand at some moment of a plan.
+struct Stand<'a> {
+    active: BTreeSet<&'a TargetId>,
+    /// Those whose cycle is off.
+    held: BTreeSet<&'a TargetId>,
+    suspended: BTreeSet<&'a TargetId>,
+    /// Of every server it could be told what it is.
+    sure: bool,
+}
+
+impl<'a> Stand<'a> {
+    fn exporting(&self) -> Vec<&'a TargetId> {
+        let active = self.active.iter().copied();
+        let waits = |one: &&TargetId| self.held.contains(*one) || self.suspended.contains(*one);
+        active.filter(|one| !waits(one)).collect()
+    }
+
+    /// Who goes on exporting.
+    fn who(&self) -> String {
+        let exporting = self.exporting();
+        if !exporting.is_empty() {
+            return format!("{} goes on exporting", names(exporting.into_iter()));
+        }
+        let what = if self.active.is_empty() {
+            return if self.sure { NOBODY } else { UNTOLD }.to_owned();
+        } else if self.held.is_disjoint(&self.active) {
+            ("scheduler", "suspended")
+        } else {
+            ("cycle", "off")
+        };
+        let (part, is) = what;
+        let names = names(self.active.iter().copied());
+        format!("objects wait, since the {part} of {names} is {is}")
     }
 }
 
-/// What a step means for who exports; `active` is who does before it, and after it who does then.
-fn stretch<'a>(
-    target: &'a TargetId,
-    step: &Step,
-    sure: bool,
-    active: &mut BTreeSet<&'a TargetId>,
-) -> Option<String> {
+/// What a step means for who exports; `stand` is how it is before it, and after it how it is then.
+fn stretch<'a>(target: &'a TargetId, step: &Step, stand: &mut Stand<'a>) -> Option<String> {
     if let Step::GuideConnect(guide) = step {
         return Some(match guide.work {
             ConnectWork::InstallActive => {
-                active.insert(target);
-                format!("until {target} is installed {NOBODY}; then it exports")
+                stand.active.insert(target);
+                let then = match guide.release {
+                    Some(_) => "then, once its cycle is released, it exports",
+                    None => "then it exports",
+                };
+                format!("until {target} is installed {NOBODY}; {then}")
             }
             ConnectWork::InstallStaging => {
-                format!(
-                    "while {target} is installed, as staging: {}",
-                    who(active, sure)
-                )
+                format!("while {target} is installed, as staging: {}", stand.who())
             }
             ConnectWork::UpgradeStaging => {
+                format!("while {target} is upgraded, as staging: {}", stand.who())
+            }
+            ConnectWork::UpgradeActive if stand.held.contains(target) => {
                 format!(
-                    "while {target} is upgraded, as staging: {}",
-                    who(active, sure)
+                    "while {target} is upgraded objects wait as before, until whoever holds its cycle releases it"
+                )
+            }
+            // The step ends behind the wizard, and then nothing suspends it any more.
+            ConnectWork::UpgradeActive if stand.suspended.remove(target) => {
+                format!(
+                    "while {target} is upgraded nobody exports, since {SUSPENDED}; then it exports"
                 )
             }
             ConnectWork::UpgradeActive => {
@@ -209,43 +271,44 @@ fn stretch<'a>(
                 )
             }
             ConnectWork::SwitchToStaging => {
-                active.remove(target);
-                if active.is_empty() {
+                stand.active.remove(target);
+                if stand.active.is_empty() {
                     format!(
                         "from when {target} is in staging mode until another server is active {NOBODY}"
                     )
                 } else {
-                    format!(
-                        "from when {target} is in staging mode: {}",
-                        who(active, sure)
-                    )
+                    format!("from when {target} is in staging mode: {}", stand.who())
                 }
             }
             ConnectWork::SwitchToActive => {
-                let first = active.is_empty();
-                active.insert(target);
-                if first {
+                let first = stand.active.is_empty();
+                stand.active.insert(target);
+                if first && stand.held.contains(target) {
+                    format!(
+                        "until {target} is active {NOBODY}; from then on it is the active server, and exports once its cycle is on"
+                    )
+                } else if first {
                     format!("until {target} is active {NOBODY}; from then on it exports")
                 } else {
-                    format!("from when {target} is active: {}", who(active, sure))
+                    format!("from when {target} is active: {}", stand.who())
                 }
             }
         });
     }
     if matches!(step, Step::GuideConnectRemoval(_)) {
-        active.remove(target);
-        let who = who(active, sure);
+        stand.active.remove(target);
+        let who = stand.who();
         return Some(format!(
             "while Connect is taken off {target}, and from then on: {who}"
         ));
     }
     if matches!(step, Step::GuideTransition(_)) {
-        active.remove(target);
-        let rest = if active.is_empty() {
+        stand.active.remove(target);
+        let rest = if stand.active.is_empty() {
             "no Connect server exports: objects, password hashes and what is written back wait until cloud sync's jobs run, which a person starts and sees"
                 .to_owned()
         } else {
-            who(active, sure)
+            stand.who()
         };
         return Some(format!("from when {target} is in staging mode: {rest}"));
     }

@@ -28,6 +28,7 @@ mod doubt;
 mod drifts;
 mod engine_proxy;
 mod estate;
+mod exporting;
 mod failed_over;
 mod fit;
 mod given;
