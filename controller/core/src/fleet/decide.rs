@@ -691,7 +691,7 @@ impl Fleet {
             if let Some(why) = rollout.unaccepted() {
                 return held(Cause::Unaccepted, why);
             }
-            if let Some(hold) = self.unforeseen(rollout, part, now) {
+            if let Some(hold) = self.unforeseen(rollout, part, work, now) {
                 return Err(hold);
             }
             if let Some(hold) = self.still_configured(rollout, target) {

@@ -24,6 +24,15 @@ fn follows(rollout: &Rollout, part: &TargetPlan) -> bool {
         })
 }
 
+/// Whether that phase is of work that makes a server active: an installation is not even prepared where it may not come to its end, and the
+/// active server is not put into staging mode for one that would then be held.
+fn switches_on(rollout: &Rollout, part: &TargetPlan, phase: usize) -> bool {
+    let mut others = rollout.plan.targets.values();
+    installs_active(part)
+        || part.switches_to_active_in(phase)
+        || part.switches_to_staging_in(phase) && others.any(TargetPlan::switches_to_active)
+}
+
 impl Fleet {
     /// What the tenant showed stops whatever it is about, before anything is touched (G8). A tenant that nobody read stops nothing:
     /// to let Entrain look into it is its administrator's choice.
@@ -105,18 +114,25 @@ impl Fleet {
     }
 
     /// Its tenant shows by now that the work would do what cannot be undone and what its plan does not name (G10): nobody could accept
-    /// that. A tenant that nobody read shows nothing, and its plan says so.
+    /// that. A tenant that nobody read shows nothing, and its plan says so. In place of a server that is gone another one becomes active
+    /// whatever is read afterwards: nobody synchronizes meanwhile, and that its tenant once did is what whoever said that it is off knows.
+    /// What was read before stands in that plan too, and is accepted by number.
     pub(super) fn unforeseen(
         &self,
         rollout: &Rollout,
         part: &TargetPlan,
+        work: &Work,
         now: Timestamp,
     ) -> Option<Hold> {
         let lane = rollout.plan.lanes.get(&part.lane)?;
         let seen = self.beyond.tenants.get(&part.tenant)?;
         let name = &lane.tenant_name;
         let on = seen.observation.organization.seen()?.sync_enabled;
-        if on || !installs_active(part) || rollout.plan.irreversible.contains(&switched_on(name)) {
+        if on
+            || rollout.plan.off.is_some()
+            || !switches_on(rollout, part, work.phase)
+            || rollout.plan.irreversible.contains(&switched_on(name))
+        {
             return None;
         }
         let Read { at, by } = seen.read(Kept::Organization);

@@ -600,24 +600,27 @@ fn irreversible(
         }
     }
     for entry in topology.connect.values() {
-        let Some(tenant) = topology.tenants.get(&entry.tenant.value) else {
-            continue;
-        };
-        let seen = beyond.tenants.get(&tenant.id);
-        let off = seen
-            .and_then(|seen| seen.observation.organization.seen())
-            .is_some_and(|organization| !organization.sync_enabled);
-        let starts = entry
-            .members()
-            .any(|server| targets.get(server).is_some_and(TargetPlan::makes_active));
-        if off && starts {
-            acts.push(switched_on(&entry.tenant.value));
-        }
+        acts.extend(switches_on(topology, beyond, entry, targets));
     }
     acts
 }
 
-/// The act that cannot be undone of an installation in a tenant whose synchronization is off.
+/// The act (G10) of a plan that makes a server of an entry active whose tenant's synchronization was seen to be off.
+pub(super) fn switches_on(
+    topology: &Topology,
+    beyond: &Beyond,
+    entry: &ConnectEntry,
+    targets: &BTreeMap<TargetId, TargetPlan>,
+) -> Option<String> {
+    let tenant = topology.tenants.get(&entry.tenant.value)?;
+    let seen = beyond.tenants.get(&tenant.id)?;
+    let off = !seen.observation.organization.seen()?.sync_enabled;
+    let mut members = entry.members();
+    let starts = members.any(|server| targets.get(server).is_some_and(TargetPlan::makes_active));
+    (off && starts).then(|| switched_on(&entry.tenant.value))
+}
+
+/// The act that cannot be undone of whatever makes a server active in a tenant whose synchronization is off.
 pub(crate) fn switched_on(tenant: &str) -> String {
     format!(
         "tenant {tenant}: directory synchronization is switched on for it for the first time, by the wizard"

@@ -10,7 +10,7 @@ use protocol::{TargetId, Version};
 use crate::active::{Modes, active};
 use crate::calendar::SiteRule;
 use crate::facts;
-use crate::plan::build::{Asked, FENCED, SAID_OFF, lanes, part, strangers, tenants};
+use crate::plan::build::{Asked, FENCED, SAID_OFF, lanes, part, strangers, switches_on, tenants};
 use crate::plan::{Compare, Inputs, Kind, LanePlan, Limits, Plan, TargetPlan, Wait};
 use crate::plan::{exporting, lane};
 use crate::recipe::{Answer, switch};
@@ -318,6 +318,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         None => Asked::One(&tenant.id),
     };
     let tenants = tenants(inputs, &mut targets, asked);
+    let irreversible = switches_on(topology, inputs.beyond, entry, &targets);
     let servers = entry.members().cloned();
     let lanes: BTreeMap<String, LanePlan> = lanes(topology)
         .into_iter()
@@ -345,7 +346,7 @@ fn build(inputs: Inputs<'_>, to: &TargetId, off: Option<&TargetId>) -> Result<Pl
         targets,
         alarms: Vec::new(),
         warnings,
-        irreversible: Vec::new(),
+        irreversible: irreversible.into_iter().collect(),
         waits,
         compares: compared,
         off: off.cloned(),

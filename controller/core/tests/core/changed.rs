@@ -12,7 +12,7 @@ use std::time::Duration;
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Lifts, Live, Pulse, Unaccepted};
 use controller_core::overrides::Rule;
-use controller_core::plan::{Inputs, Plan, Purpose, plan, switch};
+use controller_core::plan::{Inputs, Plan, Purpose, failover, plan, switch};
 use controller_core::policy;
 use controller_core::rails::Rail;
 use controller_core::record::{Order, Record};
@@ -217,6 +217,15 @@ impl World {
             self.tells(server, &read);
         }
         self.ends(server);
+    }
+
+    /// Its runs until a person is to take it out of staging mode.
+    fn runs_up_to_the_wizard(&mut self, server: &str) {
+        let part = self.plan.targets[&id(server)].clone();
+        let place = |world: &Self| world.fleet.rollouts()[&ID].work[&id(server)].phase;
+        while !part.switches_to_active_in(place(self)) {
+            self.runs(server);
+        }
     }
 
     /// It is offered its next phase just now.
@@ -893,4 +902,108 @@ fn g10_what_a_tenant_shows_to_be_beyond_undoing_is_not_done_by_a_plan_that_does_
     assert_eq!(knows.plan.irreversible.len(), 1);
     reads(&mut knows, false);
     assert!(knows.is_offered("c1.a.test"));
+}
+
+/// The second of two staging servers is to become active, and none is.
+fn switches(make: impl FnOnce(Inputs<'_>) -> Plan) -> World {
+    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
+    World::new(text, |_| connect(Some(common::CONNECT), Some(true)), make)
+}
+
+fn organization_is(sync_enabled: bool) -> Record {
+    let mut observation = Observation::unseen_all(&TENANT.parse().unwrap(), NOW, "403");
+    observation.organization = Part::Seen(Organization {
+        sync_enabled,
+        last_sync: None,
+    });
+    Record::TenantSeen {
+        observation: Box::new(observation),
+        by: "anna".to_owned(),
+    }
+}
+
+#[test]
+fn g10_a_swap_that_would_switch_synchronization_on_names_it_or_is_held() {
+    let to_second = |inputs: Inputs<'_>| switch(inputs, &id("c2.a.test")).unwrap();
+    let mut world = switches(to_second);
+    assert!(world.plan.irreversible.is_empty());
+    // What only looks goes on, whatever the tenant shows.
+    world.take(&organization_is(false));
+    world.runs_up_to_the_wizard("c2.a.test");
+    world.take(&organization_is(true));
+    world.offer_holds(
+        Rail::G10,
+        "c2.a.test",
+        |world| world.take(&organization_is(false)),
+        |world| world.take(&organization_is(true)),
+    );
+    // A plan that was made behind the reading names it, and its acceptance is asked for by number.
+    world.take(&organization_is(false));
+    let beyond = world.fleet.beyond().clone();
+    let mut knows = switches(|inputs| {
+        let beyond = &beyond;
+        to_second(Inputs { beyond, ..inputs })
+    });
+    assert_eq!(
+        knows.plan.irreversible.len(),
+        1,
+        "{:?}",
+        knows.plan.irreversible
+    );
+    assert!(knows.plan.irreversible[0].contains("switched on"));
+    knows.take(&organization_is(false));
+    knows.runs_up_to_the_wizard("c2.a.test");
+    assert!(knows.is_offered("c2.a.test"));
+}
+
+/// Where the active server is still there, it is not put into staging mode for a change that would then be held.
+#[test]
+fn g10_the_active_server_stays_while_its_successor_would_be_held() {
+    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
+    let facts =
+        |target: &TargetId| connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"));
+    let mut world = World::new(text, facts, |inputs| {
+        switch(inputs, &id("c2.a.test")).unwrap()
+    });
+    for server in ["c2.a.test", "c1.a.test"] {
+        world.runs(server);
+    }
+    world.offer_holds(
+        Rail::G10,
+        "c1.a.test",
+        |world| world.take(&organization_is(false)),
+        |world| world.take(&organization_is(true)),
+    );
+}
+
+/// Nobody synchronizes meanwhile: it is named and accepted by number, and what a tenant shows afterwards holds nothing.
+#[test]
+fn g10_a_failover_names_what_it_switches_on_and_is_held_by_no_later_reading() {
+    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
+    let facts =
+        |target: &TargetId| connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"));
+    let to_second =
+        |inputs: Inputs<'_>| failover(inputs, &id("c2.a.test"), &id("c1.a.test")).unwrap();
+    let mut world = World::new(text, facts, to_second);
+    assert!(world.plan.irreversible.is_empty());
+    world.take(&organization_is(false));
+    let beyond = world.fleet.beyond().clone();
+    world.take(&Record::SaidOff {
+        target: id("c1.a.test"),
+        by: "root".to_owned(),
+    });
+    world.live.left(&id("c1.a.test"), NOW);
+    world.runs_up_to_the_wizard("c2.a.test");
+    let hold = world.fleet.hold(ID, &id("c2.a.test"), &world.live, NOW);
+    assert!(world.is_offered("c2.a.test"), "{hold:?}");
+    let knows = World::new(text, facts, |inputs| {
+        let beyond = &beyond;
+        to_second(Inputs { beyond, ..inputs })
+    });
+    assert_eq!(
+        knows.plan.irreversible.len(),
+        1,
+        "{:?}",
+        knows.plan.irreversible
+    );
 }

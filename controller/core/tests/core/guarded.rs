@@ -490,7 +490,7 @@ fn asked(rail: Rail, place: Place) -> Asked {
                 )],
             ),
             Place::Offer => Yes(
-                "holds whatever changes something where fewer were accepted, and an installation that would switch on a tenant's synchronization, as it was read last, where its plan does not name that; and the removal of a domain's last agent while its tenant, as its jobs were seen last, has a configuration at work for it that nobody else may serve",
+                "holds whatever changes something where fewer were accepted, and an installation or a swap that would switch on a tenant's synchronization, as it was read last, where its plan does not name that (a failover names it and is held by no later reading); and the removal of a domain's last agent while its tenant, as its jobs were seen last, has a configuration at work for it that nobody else may serve",
                 &[
                     (UNDONE, "what_was_said_and_accepted_goes"),
                     (
@@ -500,6 +500,14 @@ fn asked(rail: Rail, place: Place) -> Asked {
                     (
                         CHANGED,
                         "g10_what_a_tenant_shows_to_be_beyond_undoing_is_not_done_by_a_plan_that_does_not_name_it",
+                    ),
+                    (
+                        CHANGED,
+                        "g10_a_swap_that_would_switch_synchronization_on_names_it_or_is_held",
+                    ),
+                    (
+                        CHANGED,
+                        "g10_a_failover_names_what_it_switches_on_and_is_held_by_no_later_reading",
                     ),
                 ],
             ),

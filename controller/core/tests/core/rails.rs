@@ -27,7 +27,8 @@ use protocol::key::SigningKey;
 use protocol::step::{Fix, Step};
 use protocol::{TargetId, TenantId, Timestamp, Version};
 
-use crate::{common, recipes};
+use crate::common;
+use crate::recipes::arrangements;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TENANTS: [&str; 3] = [
