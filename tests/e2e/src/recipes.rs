@@ -281,6 +281,10 @@ const ROWS: &[(&str, Part)] = &[
         In(&[ConnectTakenOff]),
     ),
     (
+        "Connect: the only active server leaves its database to a new one",
+        In(&[ConnectTakenOff]),
+    ),
+    (
         "Connect: upgrade in place, staging first",
         In(&[ConnectUpgraded]),
     ),

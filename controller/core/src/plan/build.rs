@@ -3,11 +3,12 @@
 mod agents;
 mod connects;
 pub(super) mod forests;
+mod successor;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{Finding, Verdict as FindingVerdict};
-use protocol::facts::ProvisioningAgentFacts;
+use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::probe::tenant as catalogue;
 use protocol::signed::Phase;
 use protocol::step::{Permission, Product, Step};
@@ -91,6 +92,12 @@ impl<'a> Inputs<'a> {
             purpose,
             only: const { &BTreeSet::new() },
         }
+    }
+
+    /// What a server last reported.
+    pub(super) fn reported(&self, server: &TargetId) -> Option<&'a Facts> {
+        let facts = self.known.get(server)?.facts.as_ref();
+        facts.map(|(_, facts)| facts)
     }
 
     fn is_about(&self, target: &TargetId) -> bool {
@@ -600,6 +607,7 @@ fn irreversible(
         }
     }
     for entry in topology.connect.values() {
+        acts.extend(successor::left_without(entry, known, targets));
         acts.extend(switches_on(topology, beyond, entry, targets));
     }
     acts

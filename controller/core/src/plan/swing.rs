@@ -15,8 +15,9 @@ use crate::plan::build::{Asked, tenants};
 use crate::plan::import::imports;
 use crate::plan::switch::{counted, entry_of, switch};
 use crate::plan::{Inputs, Kind, Plan, Wait};
+use crate::recipe::connect_removal::{self, Successor};
 use crate::recipe::restart::Rule;
-use crate::recipe::{Answer, PhaseWork, connect, connect_removal};
+use crate::recipe::{Answer, PhaseWork, connect};
 use crate::topology::{ConnectEntry, ConnectSettings, Tenant};
 
 /// What becomes of the server that was active before.
@@ -122,13 +123,10 @@ pub fn swing(inputs: Inputs<'_>, to: &TargetId, then: Afterwards) -> Result<Plan
     Ok(plan)
 }
 
-fn reported<'a>(inputs: Inputs<'a>, server: &TargetId) -> Option<&'a Facts> {
-    let facts = inputs.known.get(server)?.facts.as_ref();
-    facts.map(|(_, facts)| facts)
-}
-
 fn has_connect(inputs: Inputs<'_>, server: &TargetId) -> bool {
-    reported(inputs, server).is_some_and(|facts| facts.connect.is_some())
+    inputs
+        .reported(server)
+        .is_some_and(|facts| facts.connect.is_some())
 }
 
 /// A recipe's answer, with the restarts that the server's site allows.
@@ -183,7 +181,7 @@ fn brought(
     to: &TargetId,
     wanted: protocol::Version,
 ) -> Result<Option<Part>, String> {
-    let Some(facts) = reported(inputs, to).filter(|facts| facts.unread.is_empty()) else {
+    let Some(facts) = inputs.reported(to).filter(|facts| facts.unread.is_empty()) else {
         return Ok(None);
     };
     let is_fit = |connect: &ConnectFacts| {
@@ -202,7 +200,7 @@ fn brought(
     }
     let mut modes = Modes::new();
     for server in inputs.members(entry) {
-        let facts = reported(inputs, server);
+        let facts = inputs.reported(server);
         if let Some(connect) = facts.and_then(|facts| facts.connect.as_ref()) {
             modes.insert(server.clone(), connect.mode());
         }
@@ -244,7 +242,7 @@ fn seen_to(
         }
         (Afterwards::Upgrade, false) | (Afterwards::Remove, true) => {}
     }
-    let facts = reported(inputs, from);
+    let facts = inputs.reported(from);
     let mut facts = facts
         .cloned()
         .ok_or("the active server has never reported")?;
@@ -252,7 +250,8 @@ fn seen_to(
         connect.staging = Some(true);
     }
     let answer = match then {
-        Afterwards::Remove => connect_removal::answer(entry, tenant, from, &facts),
+        // The swap before it has made another one active.
+        Afterwards::Remove => connect_removal::answer(tenant, from, &facts, &Successor::Nobody),
         Afterwards::Upgrade => {
             let told = (&Modes::new(), &[][..], &[][..]);
             let (topology, artifacts) = (inputs.topology, inputs.artifacts);

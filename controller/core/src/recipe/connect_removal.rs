@@ -7,11 +7,25 @@ use protocol::step::{GuideConnectRemoval, Step};
 use protocol::task::{self, Page, TaskText};
 
 use crate::recipe::{Answer, PhaseWork, unread};
-use crate::topology::{ConnectEntry, Tenant};
+use crate::topology::Tenant;
 
-/// What is to be done on one retired server of an entry. The active one goes only where nothing is left to become active.
+/// Who is to be active once a tenant's active server has gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Successor {
+    /// Nobody: no server of its entry stays.
+    Nobody,
+    /// One that has Connect: a swap makes it active first.
+    Swapped(TargetId),
+    /// One that takes the database over, and can be installed only once this one has left it (product facts 2.7 [P]).
+    TakesOver(TargetId),
+    /// Nobody yet, for this reason.
+    NotYet(String),
+}
+
+/// What is to be done on one retired server of an entry. The active one goes only where nothing is left to become active, or where the one
+/// that is to be needs its database.
 #[must_use]
-pub fn answer(entry: &ConnectEntry, tenant: &Tenant, server: &TargetId, facts: &Facts) -> Answer {
+pub fn answer(tenant: &Tenant, server: &TargetId, facts: &Facts, successor: &Successor) -> Answer {
     if let Some(answer) = unread(facts) {
         return answer;
     }
@@ -27,17 +41,22 @@ pub fn answer(entry: &ConnectEntry, tenant: &Tenant, server: &TargetId, facts: &
             people: Vec::new(),
         };
     };
-    let mode = match (connect.is_fenced(), connect.mode()) {
-        (true, _) => "stopped and disabled",
-        (false, Some(true)) => "staging",
-        (false, Some(false)) => match entry.servers.first() {
-            Some((other, _)) => {
+    let is = format!(
+        "held: it is retired and is the active server of tenant {}",
+        tenant.id
+    );
+    let (mode, heir) = match (connect.is_fenced(), connect.mode()) {
+        (true, _) => ("stopped and disabled", None),
+        (false, Some(true)) => ("staging", None),
+        (false, Some(false)) => match successor {
+            Successor::Swapped(other) => {
                 return Answer::Nothing(format!(
-                    "held: it is retired and is the active server of tenant {}; another one becomes active first: entrain swap {other}",
-                    tenant.id
+                    "{is}; another one becomes active first: entrain swap {other}"
                 ));
             }
-            None => "active",
+            Successor::NotYet(why) => return Answer::Nothing(format!("{is}; {why}")),
+            Successor::TakesOver(heir) => ("active", Some(heir)),
+            Successor::Nobody => ("active", None),
         },
         (false, None) => {
             return Answer::Nothing(
@@ -48,8 +67,19 @@ pub fn answer(entry: &ConnectEntry, tenant: &Tenant, server: &TargetId, facts: &
     };
     let version = connect.version;
     let version = version.map_or_else(|| "of unknown version".to_owned(), |v| v.to_string());
-    let text = pages(tenant, server, mode);
+    let text = pages(tenant, server, mode, heir);
     let mut people = text.bring.clone();
+    let mut why = vec![format!(
+        "it is retired: Connect {version} ({mode}) is taken off by a person, since the vendor documents no other way"
+    )];
+    if let Some(heir) = heir {
+        why.push(format!(
+            "{heir} takes its database over, which two engines never share, so it goes before another one is active: nothing is synchronized until {heir} is installed and made active (G10)"
+        ));
+        people.push(format!(
+            "afterwards, without delay, since nothing is synchronized meanwhile: entrain plan installs {heir} onto the database that is left, as a staging server, and entrain swap {heir} makes it active"
+        ));
+    }
     people.push(format!(
         "afterwards, where {server} itself goes: entrain agents revoke {server}"
     ));
@@ -65,9 +95,7 @@ pub fn answer(entry: &ConnectEntry, tenant: &Tenant, server: &TargetId, facts: &
             },
             verify,
         ],
-        why: vec![format!(
-            "it is retired: Connect {version} ({mode}) is taken off by a person, since the vendor documents no other way"
-        )],
+        why,
         people,
     }
 }
@@ -79,12 +107,24 @@ fn page(title: &str, lines: &[&str]) -> Page {
     }
 }
 
-fn pages(tenant: &Tenant, server: &TargetId, mode: &str) -> TaskText {
+fn pages(tenant: &Tenant, server: &TargetId, mode: &str, heir: Option<&TargetId>) -> TaskText {
     let administrator = format!(
         "as secondary sources say, since 2.6.84.0 it asks for an administrator of tenant {}, to clean up the tenant's side, and skipped it cleans up this server alone; which role is in no source",
         tenant.id
     );
     let is = format!("this server is {mode}: where the wizard shows another mode, stop here");
+    let used = match heir {
+        None => "where password writeback, device writeback or single sign-on are used, see that the server that stays does them".to_owned(),
+        Some(heir) => format!(
+            "from here on nothing is synchronized and nothing is written back, until {heir} is installed onto this server's database and is active: see that it is ready (entrain preflight), and that whoever signs in at its wizard is there"
+        ),
+    };
+    let kept = match heir {
+        None => "copy the newest export of the settings off the server, and back up the database where it is on a SQL Server".to_owned(),
+        Some(heir) => format!(
+            "copy the newest export of the settings off the server, and back up the database: the removal leaves it on its SQL Server, and {heir} takes it over"
+        ),
+    };
     TaskText {
         title: format!("take Connect Sync off {server}"),
         why: "the vendor documents the removal through the wizard alone".to_owned(),
@@ -97,8 +137,8 @@ fn pages(tenant: &Tenant, server: &TargetId, mode: &str) -> TaskText {
                 "Before",
                 &[
                     &is,
-                    "copy the newest export of the settings off the server, and back up the database where it is on a SQL Server",
-                    "where password writeback, device writeback or single sign-on are used, see that the server that stays does them",
+                    &kept,
+                    &used,
                     "Connect Health: its alerts for this server end with it",
                     "close the wizard and Synchronization Service Manager",
                 ],

@@ -102,6 +102,16 @@ impl CustomSettings {
                 && theirs.is_some_and(|theirs| instance(&theirs.server) == instance(&own.server))
         })
     }
+
+    /// Who of `others` is to take over the database that this server has, or may have.
+    #[must_use]
+    pub fn heir_of<'a>(
+        &self,
+        server: &TargetId,
+        mut others: impl Iterator<Item = &'a TargetId>,
+    ) -> Option<&'a TargetId> {
+        others.find(|other| self.still_uses(other, std::iter::once(server)).is_some())
+    }
 }
 
 /// An instance of a SQL Server, as far as names tell it: another alias of the same host is not seen through.

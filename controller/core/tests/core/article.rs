@@ -882,6 +882,11 @@ const AS: &[(&str, &str, &str)] = &[
         "it was fenced before",
     ),
     (
+        "Connect: the only active server leaves its database to a new one",
+        "R4",
+        "it is the active one, and the server that takes its database over is installed behind it",
+    ),
+    (
         "Connect: a tenant's last server is retired",
         "R4",
         "it is the tenant's last",

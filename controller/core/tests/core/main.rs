@@ -36,6 +36,7 @@ mod goes_first;
 mod graded;
 mod guarded;
 mod handed_in;
+mod handed_on;
 mod handover;
 mod holds;
 mod machine;

@@ -453,6 +453,15 @@ pub(crate) const CASES: &[Case] = &[
         ask: INSTALL,
     },
     Case {
+        title: "Connect: the only active server leaves its database to a new one",
+        topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\nretired = [\"s2.a.test\"]\n\n[connect.main.settings]\nsign_in = \"password-hash-sync\"\n\n[connect.main.settings.databases]\n\"s1.a.test\" = { sql_server = \"sql-01.a.test\", existing_database = true }\n\"s2.a.test\" = { sql_server = \"sql-01.a.test\" }\n",
+        servers: &[
+            ("s1", Has::Nothing),
+            ("s2", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: INSTALL,
+    },
+    Case {
         title: "Connect: upgrade in place, staging first",
         topology: "[connect.main]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\", \"s2.a.test\"]\n",
         servers: &[

@@ -9,6 +9,7 @@ use protocol::step::{Product, Step};
 use crate::active;
 use crate::active::{Modes, Verdict};
 use crate::plan::build::forests::suffixes;
+use crate::plan::build::successor::{makes_way, successor};
 use crate::plan::build::{
     FENCED, Inputs, MOVED, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, add_reason, inspection,
     installs_active, part, strangers,
@@ -93,7 +94,9 @@ pub(super) fn connects(
                     "no way to collect Connect's logs is documented: look into %ProgramData%\\AADConnect on the server".to_owned(),
                 ),
                 (Some(_), Some(facts), Purpose::Install) if leaves => {
-                    connect_removal::answer(entry, tenant, server, facts)
+                    let successor =
+                        successor(inputs, entry, tenant, (server, facts), &strangers);
+                    connect_removal::answer(tenant, server, facts, &successor)
                 }
                 (Some(_), Some(facts), Purpose::Verify) if leaves && facts.connect.is_none() => {
                     let steps = vec![Step::VerifyConnectRemoved];
@@ -188,11 +191,12 @@ pub(super) fn connects(
                 ));
             }
         }
-        // That none is active does not stand against the plan that makes one active.
+        // That none is active does not stand against the plan that makes one active, or that makes way for one.
         let mends = active::active(&modes).is_empty()
-            && entry
-                .members()
-                .any(|server| targets.get(server).is_some_and(TargetPlan::makes_active));
+            && (makes_way(entry, &modes, targets)
+                || entry
+                    .members()
+                    .any(|server| targets.get(server).is_some_and(TargetPlan::makes_active)));
         if purpose == Purpose::Install
             && let ([now], Some((preferred, _))) =
                 (active::active(&modes).as_slice(), &entry.prefer_active)
