@@ -69,7 +69,11 @@ pub struct Inputs<'a> {
     pub only: &'a BTreeSet<TargetId>,
 }
 
+const NOT_ENROLLED: &str = "held: not enrolled; bring the agent onto it with a join file";
+
 const NOT_ASKED: &str = "this is not about it";
+
+const NEVER_REPORTED: &str = "held: it has never reported its facts";
 
 impl<'a> Inputs<'a> {
     /// About every server, where nothing was seen beyond them.
@@ -98,6 +102,21 @@ impl<'a> Inputs<'a> {
     pub(super) fn reported(&self, server: &TargetId) -> Option<&'a Facts> {
         let facts = self.known.get(server)?.facts.as_ref();
         facts.map(|(_, facts)| facts)
+    }
+
+    /// Why nothing can be said of a server, whatever is asked: it is not enrolled, this is not about it, it was said to be off, or it has never
+    /// told what it is, of which an upgrade of its agent alone needs nothing.
+    pub(super) fn unanswerable(&self, server: &TargetId) -> Option<Answer> {
+        let why = match self.known.get(server) {
+            None => NOT_ENROLLED,
+            Some(_) if !self.is_about(server) => NOT_ASKED,
+            Some(_) if self.beyond.said_off.contains(server) => SAID_OFF,
+            Some(known) if known.facts.is_none() && self.purpose != Purpose::Agents => {
+                NEVER_REPORTED
+            }
+            Some(_) => return None,
+        };
+        Some(Answer::Nothing(why.to_owned()))
     }
 
     fn is_about(&self, target: &TargetId) -> bool {

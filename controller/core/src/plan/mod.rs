@@ -6,6 +6,7 @@ mod fit;
 mod import;
 pub mod lane;
 mod last_agent;
+mod modes;
 mod report;
 mod rules;
 mod swing;

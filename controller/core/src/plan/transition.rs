@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::TargetId;
 use protocol::facts::{ConnectFacts, Facts};
 
-use crate::active::{Modes, active};
+use crate::active::Modes;
 use crate::facts;
 use crate::plan::build::{Asked, SAID_OFF, lanes, part, strangers, tenants};
+use crate::plan::modes::{modes_of, the_one_active};
 use crate::plan::switch::{entry_of, stays};
 use crate::plan::{Inputs, Kind, LanePlan, Limits, Plan, TargetPlan};
 use crate::plan::{exporting, lane};
@@ -40,7 +41,7 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
     {
         return Err(stranger);
     }
-    let modes = modes(inputs, entry)?;
+    let modes = modes_of(inputs, entry, None)?;
     let facts = the_active(inputs, entry, server, &modes)?;
     let home = home_of(server, facts)?;
     let lane = lane::of_entry(name);
@@ -64,8 +65,8 @@ pub fn transition(inputs: Inputs<'_>, server: &TargetId) -> Result<Plan, String>
     targets.insert(server.clone(), whose(server, answer));
     let mut order = vec![server.clone()];
     for other in entry.members().filter(|other| *other != server) {
-        let reported = reported(inputs, other);
-        let fenced = reported
+        let fenced = inputs
+            .reported(other)
             .and_then(|facts| facts.connect.as_ref())
             .is_some_and(ConnectFacts::is_fenced);
         let answer = if inputs.beyond.said_off.contains(other) {
@@ -119,23 +120,17 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
         let too_many = forests_beyond(name, entry);
         let off = &inputs.beyond.said_off;
         let mode = |server: &TargetId| {
-            let facts = reported(inputs, server).filter(|_| !off.contains(server))?;
+            let facts = inputs.reported(server).filter(|_| !off.contains(server))?;
             Some(facts.connect.as_ref()?.mode())
         };
         let is_active = |server: &TargetId| mode(server) == Some(Some(false));
         let has_active = entry.members().any(is_active);
         for server in own {
-            let answer = match (known.get(server), reported(inputs, server), mode(server)) {
+            let answer = match mode(server) {
                 _ if moved.is_some() => Answer::Nothing("its tenant was moved already".to_owned()),
                 _ if too_many.is_some() => Answer::Nothing(too_many.clone().unwrap_or_default()),
-                (None, ..) => Answer::Nothing(
-                    "held: not enrolled; bring the agent onto it with a join file".to_owned(),
-                ),
-                _ if off.contains(server) => Answer::Nothing(SAID_OFF.to_owned()),
-                (Some(_), None, _) => {
-                    Answer::Nothing("held: it has never reported its facts".to_owned())
-                }
-                (Some(_), Some(_), Some(Some(false))) => {
+                _ if let Some(answer) = inputs.unanswerable(server) => answer,
+                Some(Some(false)) => {
                     order.push(server.clone());
                     Answer::Do {
                         phases: vec![recipe::asks()],
@@ -147,12 +142,12 @@ pub fn eligibility(inputs: Inputs<'_>) -> Plan {
                     }
                 }
                 // The tenant's active server answers for it.
-                (Some(_), Some(_), _) if has_active => continue,
-                (Some(_), Some(_), None) => Answer::Nothing("no Connect is on it".to_owned()),
-                (Some(_), Some(_), Some(Some(true))) => Answer::Nothing(
+                _ if has_active => continue,
+                None => Answer::Nothing("no Connect is on it".to_owned()),
+                Some(Some(true)) => Answer::Nothing(
                     "it is staging, and no server of its tenant is seen to be active".to_owned(),
                 ),
-                (Some(_), Some(_), Some(None)) => Answer::Nothing(
+                Some(None) => Answer::Nothing(
                     "whether it is active cannot be told (G1); see there that ADSync runs and that Get-ADSyncScheduler answers".to_owned(),
                 ),
             };
@@ -236,36 +231,6 @@ pub(super) fn empty(
     }
 }
 
-fn reported<'a>(inputs: Inputs<'a>, server: &TargetId) -> Option<&'a Facts> {
-    let known = inputs.known.get(server)?;
-    known.facts.as_ref().map(|(_, facts)| facts)
-}
-
-/// What every server of the entry is; nothing is planned while one of them cannot be told (G1).
-fn modes(inputs: Inputs<'_>, entry: &ConnectEntry) -> Result<Modes, String> {
-    let mut modes = Modes::new();
-    for server in inputs.members(entry) {
-        let Some(facts) = reported(inputs, server) else {
-            return Err(format!(
-                "whether {server} is active cannot be told, since it has never reported (G1); enroll it, or take it out of `servers`"
-            ));
-        };
-        if let Some(why) = facts.unread.first() {
-            return Err(format!("what {server} is cannot be told (G1): {why}"));
-        }
-        let Some(connect) = &facts.connect else {
-            continue;
-        };
-        if connect.mode().is_none() {
-            return Err(format!(
-                "whether {server} is active cannot be told (G1); see there that ADSync runs and that Get-ADSyncScheduler answers"
-            ));
-        }
-        modes.insert(server.clone(), connect.mode());
-    }
-    Ok(modes)
-}
-
 /// The facts of the server, where it is the one that is active.
 fn the_active<'a>(
     inputs: Inputs<'a>,
@@ -273,20 +238,17 @@ fn the_active<'a>(
     server: &TargetId,
     modes: &Modes,
 ) -> Result<&'a Facts, String> {
-    match active(modes).as_slice() {
-        [one, other, ..] => Err(format!(
-            "{one} and {other} are both active (G1); set all but one to staging mode before anything else"
-        )),
-        [] => Err(format!(
+    match the_one_active(modes)? {
+        None => Err(format!(
             "no server of tenant {} is active: the wizard's task is on the active server; entrain swap {server} makes it active",
             entry.tenant.value
         )),
-        [one] if *one != server => Err(format!(
+        Some(one) if one != server => Err(format!(
             "{server} is not the tenant's active server, where alone the wizard has the task: entrain transition {one}"
         )),
-        [_] => {
-            reported(inputs, server).ok_or_else(|| format!("{server} has never reported its facts"))
-        }
+        Some(_) => inputs
+            .reported(server)
+            .ok_or_else(|| format!("{server} has never reported its facts")),
     }
 }
 

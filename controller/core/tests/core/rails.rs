@@ -577,7 +577,11 @@ fn no_plan_breaks_a_guard_rail() {
     }
     let met = met.into_inner();
     let drawn: BTreeSet<String> = KINDS.iter().map(arrangements::name).collect();
-    assert_eq!(drawn, arrangements::variants::<Kind>(), "a kind is not drawn");
+    assert_eq!(
+        drawn,
+        arrangements::variants::<Kind>(),
+        "a kind is not drawn"
+    );
     // One active server beside a staging one of the wanted version is drawn too seldom to be counted on: switch.rs and swing.rs have those.
     let kinds = KINDS.into_iter().filter(|kind| !kind.switches());
     let kinds = kinds.map(Kind::word);

@@ -8,9 +8,7 @@ use protocol::{DomainName, TargetId};
 
 use crate::facts::Fleetwide;
 use crate::plan::build::forests::{earliest, unverified};
-use crate::plan::build::{
-    Inputs, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, inspection, part,
-};
+use crate::plan::build::{Inputs, Member, Purpose, READINESS, inspection, part};
 use crate::plan::{TargetPlan, lane};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
@@ -42,36 +40,31 @@ pub(super) fn agents(
             let facts = known
                 .and_then(|known| known.facts.as_ref())
                 .map(|(_, facts)| facts);
-            let answer = match (known, facts, purpose) {
-                (None, ..) => Answer::Nothing(
-                    "held: not enrolled; bring the agent onto it with a join file".to_owned(),
-                ),
-                _ if !inputs.is_about(host) => Answer::Nothing(NOT_ASKED.to_owned()),
-                _ if inputs.beyond.said_off.contains(host) => Answer::Nothing(SAID_OFF.to_owned()),
+            let answer = match (facts, purpose) {
+                _ if let Some(answer) = inputs.unanswerable(host) => answer,
                 // Whatever is on the server, and whether it could be read.
-                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, host),
-                (Some(_), None, _) => {
-                    Answer::Nothing("held: it has never reported its facts".to_owned())
+                (_, Purpose::Agents) | (None, _) => {
+                    agent::answer(inputs.roster, inputs.release, host)
                 }
-                (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, host),
-                (Some(_), Some(facts), Purpose::Support) => support::answer(tenant, facts),
-                (Some(_), Some(facts), Purpose::Install) if leaves => {
+                (Some(_), Purpose::Discover) => discover::answer(askers, host),
+                (Some(facts), Purpose::Support) => support::answer(tenant, facts),
+                (Some(facts), Purpose::Install) if leaves => {
                     let mut answer = removal::answer(topology, group, tenant, host, facts);
                     let site = group.site.as_ref();
                     let rule = Rule::of(topology, inputs.policy, site, host, facts);
                     rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
                     answer
                 }
-                (Some(_), Some(facts), Purpose::Verify) if leaves => {
+                (Some(facts), Purpose::Verify) if leaves => {
                     match removal::verification(topology, group, host, facts) {
                         Ok(steps) => inspection(steps, "verified; nothing is changed"),
                         Err(why) => Answer::Nothing(why),
                     }
                 }
-                (Some(_), Some(_), Purpose::Preflight) if leaves => {
+                (Some(_), Purpose::Preflight) if leaves => {
                     Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
                 }
-                (Some(_), Some(facts), Purpose::Install) => {
+                (Some(facts), Purpose::Install) => {
                     let before = cloud_sync::Before {
                         serving: known.and_then(|known| known.domains.as_ref()),
                         owes: known.is_some_and(|known| known.owes),
@@ -91,14 +84,14 @@ pub(super) fn agents(
                     rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
                     answer
                 }
-                (Some(_), Some(facts), Purpose::Verify) => {
+                (Some(facts), Purpose::Verify) => {
                     let newest = artifacts.get(&protocol::step::Product::ProvisioningAgent);
                     let newest = newest.map(|newest| newest.version);
                     let steps =
                         cloud_sync::verification(topology, group, tenant, host, facts, newest);
                     inspection(steps, "verified; nothing is changed")
                 }
-                (Some(_), Some(facts), Purpose::Preflight) => {
+                (Some(facts), Purpose::Preflight) => {
                     let read = (topology, &inputs.beyond.suffixes);
                     match cloud_sync::readiness(read, group, tenant, host, facts) {
                         Ok(steps) => inspection(steps, READINESS),

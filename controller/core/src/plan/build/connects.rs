@@ -11,8 +11,8 @@ use crate::active::{Modes, Verdict};
 use crate::plan::build::forests::suffixes;
 use crate::plan::build::successor::{makes_way, successor};
 use crate::plan::build::{
-    FENCED, Inputs, MOVED, Member, NOT_ASKED, Purpose, READINESS, SAID_OFF, add_reason, inspection,
-    installs_active, part, strangers,
+    FENCED, Inputs, MOVED, Member, Purpose, READINESS, add_reason, inspection, installs_active,
+    part, strangers,
 };
 use crate::plan::import::imports;
 use crate::plan::{TargetPlan, lane, rules};
@@ -79,43 +79,39 @@ pub(super) fn connects(
             let facts = known
                 .and_then(|known| known.facts.as_ref())
                 .map(|(_, facts)| facts);
-            let answer = match (known, facts, purpose) {
-                (None, ..) => Answer::Nothing(
-                    "held: not enrolled; bring the agent onto it with a join file".to_owned(),
-                ),
-                _ if !inputs.is_about(server) => Answer::Nothing(NOT_ASKED.to_owned()),
-                _ if inputs.beyond.said_off.contains(server) => Answer::Nothing(SAID_OFF.to_owned()),
-                (Some(_), _, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, server),
-                (Some(_), None, _) => {
-                    Answer::Nothing("held: it has never reported its facts".to_owned())
+            let answer = match (facts, purpose) {
+                _ if let Some(answer) = inputs.unanswerable(server) => answer,
+                // Whatever is on the server, and whether it could be read.
+                (_, Purpose::Agents) | (None, _) => {
+                    agent::answer(inputs.roster, inputs.release, server)
                 }
-                (Some(_), Some(_), Purpose::Discover) => discover::answer(askers, server),
-                (Some(_), Some(_), Purpose::Support) => Answer::Nothing(
+                (Some(_), Purpose::Discover) => discover::answer(askers, server),
+                (Some(_), Purpose::Support) => Answer::Nothing(
                     "no way to collect Connect's logs is documented: look into %ProgramData%\\AADConnect on the server".to_owned(),
                 ),
-                (Some(_), Some(facts), Purpose::Install) if leaves => {
+                (Some(facts), Purpose::Install) if leaves => {
                     let successor =
                         successor(inputs, entry, tenant, (server, facts), &strangers);
                     connect_removal::answer(tenant, server, facts, &successor)
                 }
-                (Some(_), Some(facts), Purpose::Verify) if leaves && facts.connect.is_none() => {
+                (Some(facts), Purpose::Verify) if leaves && facts.connect.is_none() => {
                     let steps = vec![Step::VerifyConnectRemoved];
                     inspection(steps, "verified; nothing is changed")
                 }
-                (Some(_), Some(_), Purpose::Preflight) if leaves => {
+                (Some(_), Purpose::Preflight) if leaves => {
                     Answer::Nothing("it is retired: there is nothing to be ready for".to_owned())
                 }
-                (Some(_), Some(facts), Purpose::Install | Purpose::Verify)
+                (Some(facts), Purpose::Install | Purpose::Verify)
                     if facts.connect.as_ref().is_some_and(ConnectFacts::is_fenced) =>
                 {
                     Answer::Nothing(FENCED.to_owned())
                 }
-                (Some(_), Some(facts), Purpose::Install)
+                (Some(facts), Purpose::Install)
                     if facts.connect.is_none() && inputs.beyond.moved.contains_key(&tenant.id) =>
                 {
                     Answer::Nothing(MOVED.to_owned())
                 }
-                (Some(_), Some(facts), Purpose::Install) => {
+                (Some(facts), Purpose::Install) => {
                     let modes = (&modes, untold.as_slice(), strangers.as_slice());
                     let mut answer =
                         connect::answer(topology, entry, tenant, server, facts, modes, artifacts);
@@ -124,7 +120,7 @@ pub(super) fn connects(
                     rule.into_iter().for_each(|rule| rule.put_into(&mut answer));
                     answer
                 }
-                (Some(_), Some(facts), Purpose::Verify) => {
+                (Some(facts), Purpose::Verify) => {
                     let has_connect = facts.connect.is_some();
                     let newest = artifacts.get(&protocol::step::Product::Connect);
                     let newest = newest.map(|newest| newest.version);
@@ -138,7 +134,7 @@ pub(super) fn connects(
                     }
                     inspection(steps, "verified; nothing is changed")
                 }
-                (Some(_), Some(facts), Purpose::Preflight) => {
+                (Some(facts), Purpose::Preflight) => {
                     let newest = artifacts.get(&protocol::step::Product::Connect);
                     let newest = newest.map(|newest| newest.version);
                     let mut steps = connect::readiness(entry, tenant, server, facts, newest);
