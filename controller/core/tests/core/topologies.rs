@@ -5,10 +5,12 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use controller_core::finding::{Finding, Severity};
 use controller_core::fleet::{Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
@@ -16,10 +18,11 @@ use controller_core::record::Record;
 use controller_core::tenant::{
     Account, Configuration, Held, Observation, Organization, Part, Units,
 };
-use controller_core::topology::parse;
+use controller_core::topology::{check, parse};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use protocol::event::{Event, Section};
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
@@ -41,13 +44,46 @@ const TENANTS: [&str; 2] = [
 /// Domains of a tenant, at most.
 const DOMAINS: usize = 3;
 
+/// What topologies with a domain in both tools are to have.
+const WITH: [&str; 7] = [
+    "a domain of the forest",
+    "a domain of a further tree",
+    "a domain that both are meant to take",
+    "several Connect servers",
+    "express settings",
+    "settings that are not written",
+    "units",
+];
+
+/// Where a domain lies, seen from its tenant's Connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lies {
+    Outside,
+    Forest,
+    /// In a further tree of the forest, whose name does not tell that.
+    Tree,
+}
+
+/// What is written of the settings of Connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settings {
+    /// All of the forest.
+    Express,
+    Unwritten,
+    /// All of it, otherwise than by express settings.
+    Custom,
+    /// A unit of the first domain, or all of that.
+    Units(bool),
+}
+
 /// What is written down of one tenant.
 #[derive(Debug, Clone)]
 struct Written {
-    /// It has a Connect server, over one forest.
-    connect: bool,
-    /// Of each domain whether it lies in that forest.
-    domains: Vec<bool>,
+    /// How many Connect servers it has, over one forest.
+    servers: usize,
+    settings: Settings,
+    /// Of each domain where it lies, and whether it is said that both tools take it.
+    domains: Vec<(Lies, bool)>,
     /// Groups: which domains they serve, as bits, and how many hosts they have.
     groups: Vec<(u8, usize)>,
     /// Its agents are signed in by user name and password.
@@ -56,10 +92,23 @@ struct Written {
 
 fn written() -> impl Strategy<Value = Vec<Written>> {
     let groups = vec((1_u8..8, 1_usize..3), 1..3);
-    let domains = vec(any::<bool>(), 1..=DOMAINS);
-    let one = (any::<bool>(), domains, groups, any::<bool>());
-    let one = one.prop_map(|(connect, domains, groups, credential)| Written {
-        connect,
+    let lies = prop_oneof![
+        3 => Just(Lies::Outside),
+        3 => Just(Lies::Forest),
+        1 => Just(Lies::Tree),
+    ];
+    let domains = vec((lies, prop::bool::weighted(0.4)), 1..=DOMAINS);
+    let settings = prop_oneof![
+        1 => Just(Settings::Express),
+        3 => Just(Settings::Unwritten),
+        1 => Just(Settings::Custom),
+        3 => prop::bool::weighted(0.2).prop_map(Settings::Units),
+    ];
+    let servers = prop_oneof![2 => Just(0_usize), 3 => Just(1), 2 => Just(2)];
+    let one = (servers, settings, domains, groups, any::<bool>());
+    let one = one.prop_map(|(servers, settings, domains, groups, credential)| Written {
+        servers,
+        settings,
         domains,
         groups,
         credential,
@@ -69,10 +118,10 @@ fn written() -> impl Strategy<Value = Vec<Written>> {
 
 impl Written {
     fn name(&self, tenant: usize, domain: usize) -> String {
-        if self.domains[domain] {
-            format!("d{domain}.f{tenant}.test")
-        } else {
-            format!("d{domain}.x{tenant}.test")
+        match self.domains[domain].0 {
+            Lies::Forest => format!("d{domain}.f{tenant}.test"),
+            Lies::Tree => format!("d{domain}.y{tenant}.test"),
+            Lies::Outside => format!("d{domain}.x{tenant}.test"),
         }
     }
 
@@ -90,7 +139,26 @@ impl Written {
 
     /// The domain is in both tools.
     fn is_shared(&self, domain: usize) -> bool {
-        self.connect && self.domains[domain]
+        self.servers > 0 && self.domains[domain].0 != Lies::Outside
+    }
+
+    /// What of it a property is to meet: where a domain that agents serve is in both tools.
+    fn has(&self) -> impl Iterator<Item = &'static str> {
+        let mut shared = self.serves().flat_map(|(_, served, _)| served);
+        let shared: BTreeSet<usize> = shared.by_ref().filter(|one| self.is_shared(*one)).collect();
+        let is = |lies: Lies| shared.iter().any(|one| self.domains[*one].0 == lies);
+        let all = [
+            is(Lies::Forest),
+            is(Lies::Tree),
+            shared.iter().any(|one| self.domains[*one].1),
+            self.servers > 1,
+            self.settings == Settings::Express && self.servers == 1,
+            self.settings == Settings::Unwritten,
+            self.settings == Settings::Units(false),
+        ];
+        let any = !shared.is_empty();
+        let all = WITH.into_iter().zip(all);
+        all.filter_map(move |(what, is)| (any && is).then_some(what))
     }
 }
 
@@ -102,8 +170,45 @@ fn host(tenant: usize, group: usize, host: usize) -> String {
     format!("h{host}.g{group}.t{tenant}.test")
 }
 
-fn connect(tenant: usize) -> String {
-    format!("c.f{tenant}.test")
+/// A Connect server of a tenant: the first is the active one.
+fn connect(tenant: usize, server: usize) -> String {
+    format!("c{server}.f{tenant}.test")
+}
+
+/// A tenant's Connect entry.
+fn entry(tenant: usize, written: &Written) -> String {
+    let servers: Vec<String> = (0..written.servers)
+        .map(|server| connect(tenant, server))
+        .collect();
+    let settings = match written.settings {
+        // One server alone is installed so.
+        Settings::Express if servers.len() == 1 => "settings = \"express\"".to_owned(),
+        Settings::Unwritten => String::new(),
+        Settings::Express | Settings::Custom => {
+            "settings = { sign_in = \"password-hash-sync\" }".to_owned()
+        }
+        Settings::Units(whole) => {
+            let name = written.name(tenant, 0);
+            let unit = unit(&name, 0);
+            let (_, root) = unit.split_once(',').unwrap();
+            let unit = if whole { root } else { &unit };
+            format!("settings = {{ units = {{ \"f{tenant}.test\" = [{unit:?}] }} }}")
+        }
+    };
+    let all = 0..written.domains.len();
+    let meant = all.filter(|domain| written.is_shared(*domain) && written.domains[*domain].1);
+    let meant: Vec<String> = meant
+        .map(|domain| format!("{:?} = \"pilot\"", written.name(tenant, domain)))
+        .collect();
+    let trees = if written.domains.iter().any(|(lies, _)| *lies == Lies::Tree) {
+        format!("trees = {{ \"f{tenant}.test\" = [\"y{tenant}.test\"] }}\n")
+    } else {
+        String::new()
+    };
+    format!(
+        "[connect.c{tenant}]\ntenant = \"t{tenant}\"\nforests = [\"f{tenant}.test\"]\nservers = {servers:?}\n{trees}overlap = {{ {} }}\n{settings}\n",
+        meant.join(", ")
+    )
 }
 
 fn text(all: &[Written]) -> String {
@@ -120,6 +225,7 @@ fn text(all: &[Written]) -> String {
             TENANTS[tenant]
         )
         .unwrap();
+        let mut all: BTreeSet<usize> = BTreeSet::new();
         for (group, served, hosts) in written.serves() {
             let names: Vec<String> = (0..hosts).map(|one| host(tenant, group, one)).collect();
             let domains = served.iter().map(|domain| written.name(tenant, *domain));
@@ -129,14 +235,14 @@ fn text(all: &[Written]) -> String {
                 "[agents.t{tenant}g{group}]\ntenant = \"t{tenant}\"\nserves = {domains:?}\nhosts = {names:?}"
             )
             .unwrap();
+            all.extend(served);
         }
-        if written.connect {
-            writeln!(
-                text,
-                "[connect.c{tenant}]\ntenant = \"t{tenant}\"\nforests = [\"f{tenant}.test\"]\nservers = [{:?}]\nsettings = \"express\"",
-                connect(tenant)
-            )
-            .unwrap();
+        for domain in all {
+            let name = written.name(tenant, domain);
+            writeln!(text, "[domain.{name:?}]\nallow_outage = true").unwrap();
+        }
+        if written.servers > 0 {
+            text.push_str(&entry(tenant, written));
         }
     }
     text
@@ -150,8 +256,9 @@ struct World {
 }
 
 impl World {
-    /// Every server is here, with nothing of cloud sync on it; Connect is on its servers, active, or not.
-    fn new(all: &[Written], installed: bool) -> (Self, Plan) {
+    /// Every server is here, with nothing of cloud sync on it; Connect is on its servers, of which the first is active, or on none. `None`
+    /// where `check` refuses what is written.
+    fn new(all: &[Written], installed: bool) -> Option<(Self, Plan)> {
         let mut world = Self {
             fleet: Fleet::new(),
             live: Live {
@@ -163,12 +270,24 @@ impl World {
         };
         let (topology, findings) = parse(&[common::document(text(all))]);
         assert!(findings.is_empty(), "{findings:?}");
+        let found = check(&topology, None);
+        let errors = found.iter().filter(|one| one.severity == Severity::Error);
+        let errors: Vec<&Finding> = errors.collect();
+        if !errors.is_empty() {
+            let why = "as it is written Connect takes all of";
+            assert!(
+                errors.iter().all(|one| one.what.contains(why)),
+                "{errors:?}: {}",
+                text(all)
+            );
+            return None;
+        }
         for target in topology.targets() {
             let is = installed && target.as_str().starts_with('c');
             let connect = is.then_some(ConnectFacts {
                 version: Some(common::CONNECT),
                 service: Some(ServiceState::Running),
-                staging: Some(false),
+                staging: Some(!target.as_str().starts_with("c0")),
                 cycle_enabled: Some(true),
                 suspended: Some(false),
             });
@@ -187,7 +306,7 @@ impl World {
             &common::artifacts(),
             Purpose::Install,
         ));
-        (world, plan)
+        Some((world, plan))
     }
 
     fn apply(&mut self, plan: &Plan) {
@@ -314,7 +433,7 @@ enum Happens {
     /// Somebody reads a tenant: what the configuration of each domain takes, or nothing of any.
     Reads(usize, Option<Vec<Takes>>),
     /// A Connect server tells what it takes of each domain: people less their labs, or the others.
-    Tells(usize, Vec<bool>),
+    Tells(usize, usize, Vec<bool>),
     /// So many times seven hours pass.
     Passes(u64),
 }
@@ -331,7 +450,8 @@ fn happens() -> impl Strategy<Value = Happens> {
     let tells = vec(any::<bool>(), DOMAINS);
     prop_oneof![
         2 => (tenant.clone(), takes).prop_map(|(tenant, takes)| Happens::Reads(tenant, takes)),
-        2 => (tenant, tells).prop_map(|(tenant, tells)| Happens::Tells(tenant, tells)),
+        3 => (tenant, 0_usize..2, tells)
+            .prop_map(|(tenant, server, tells)| Happens::Tells(tenant, server, tells)),
         1 => (1_u64..3).prop_map(Happens::Passes),
     ]
 }
@@ -356,7 +476,7 @@ fn configurations(written: &Written, tenant: usize, takes: &[Takes]) -> Vec<Conf
     all.collect()
 }
 
-/// What a Connect server tells of those domains that lie in its forest.
+/// What a Connect server tells of those domains that lie in its forest, in whichever tree.
 fn connectors(written: &Written, tenant: usize, people: &[bool]) -> ConnectSettings {
     let forest = format!("f{tenant}.test");
     let mut lines = vec![
@@ -366,7 +486,7 @@ fn connectors(written: &Written, tenant: usize, people: &[bool]) -> ConnectSetti
         ("partition default of tenant - AAD".to_owned(), "selected"),
     ];
     let domains = people.iter().take(written.domains.len()).enumerate();
-    for (domain, people) in domains.filter(|(domain, _)| written.domains[*domain]) {
+    for (domain, people) in domains.filter(|(domain, _)| written.is_shared(*domain)) {
         let name = written.name(tenant, domain);
         let container =
             |number: usize| format!("container {} of {name} of {forest}", unit(&name, number));
@@ -382,86 +502,162 @@ fn connectors(written: &Written, tenant: usize, people: &[bool]) -> ConnectSetti
     ConnectSettings::of(lines.into_iter().map(setting).collect(), Vec::new())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+/// What was told last of a server or a tenant, and when.
+type Read<K, V> = BTreeMap<K, (V, Timestamp)>;
 
-    /// G7 at each offer and each leave: of whatever topology, an agent configures its domains exactly while each of them that is in both tools is known by
-    /// what was read within a day to be in one scope alone.
-    #[test]
-    fn agents_configure_their_domains_only_while_none_is_in_both_scopes(
-        all in written(),
-        course in vec(happens(), 0..12),
-    ) {
-        let (mut world, mut plan) = World::new(&all, true);
-        // The agents are on their servers, and their registrations are due.
-        for part in plan.targets.values_mut() {
-            let due = part.phases.iter().position(|work| work.phase == Phase::Register);
-            part.phases.drain(..due.unwrap_or(0));
+/// What is right of G7, by what was read alone.
+struct Lawful<'a> {
+    all: &'a [Written],
+    /// What configurations take, by tenant.
+    read: Read<usize, Vec<Takes>>,
+    /// What Connect takes, by tenant and server.
+    told: Read<(usize, usize), Vec<bool>>,
+}
+
+impl Lawful<'_> {
+    /// A domain is in one tool, or each of its Connect servers is known to take nothing of what agents do.
+    fn is(&self, (tenant, domain): (usize, usize), now: Timestamp) -> bool {
+        let lately = |at: Timestamp| now.since(at) <= hours(24);
+        let written = &self.all[tenant];
+        if !written.is_shared(domain) {
+            return true;
         }
-        world.apply(&plan);
-        let hours = |count: u64| Duration::from_secs(count * 3600);
-        let mut read: BTreeMap<usize, (Vec<Takes>, Timestamp)> = BTreeMap::new();
-        let mut told: BTreeMap<usize, (Vec<bool>, Timestamp)> = BTreeMap::new();
-        for one in course.into_iter().map(Some).chain([None]) {
-            let (now, lately) = (world.now, |now: Timestamp, at: Timestamp| now.since(at) <= hours(24));
-            let is_lawful = |tenant: usize, domain: usize| {
-                if !all[tenant].is_shared(domain) {
-                    return true;
+        let Some((takes, _)) = self.read.get(&tenant).filter(|(_, at)| lately(*at)) else {
+            return false;
+        };
+        let Takes::Unit(number) = takes[domain] else {
+            return matches!(takes[domain], Takes::Nothing);
+        };
+        (0..written.servers).all(|server| {
+            let told = self.told.get(&(tenant, server));
+            let people = told.filter(|(_, at)| lately(*at));
+            people.is_some_and(|(people, _)| {
+                if people[domain] {
+                    [1, 3].contains(&number)
+                } else {
+                    number != 3
                 }
-                let Some((takes, _)) = read.get(&tenant).filter(|(_, at)| lately(now, *at)) else {
-                    return false;
-                };
-                let Takes::Unit(number) = takes[domain] else {
-                    return matches!(takes[domain], Takes::Nothing);
-                };
-                let Some((people, _)) = told.get(&tenant).filter(|(_, at)| lately(now, *at)) else {
-                    return false;
-                };
-                if people[domain] { [1, 3].contains(&number) } else { number != 3 }
-            };
-            let mut lawful = BTreeSet::new();
-            for (tenant, written) in all.iter().enumerate() {
-                for (group, served, hosts) in written.serves() {
-                    if served.iter().all(|domain| is_lawful(tenant, *domain)) {
-                        lawful.extend((0..hosts).map(|one| host(tenant, group, one)));
-                    }
+            })
+        })
+    }
+
+    /// Who may configure its domains.
+    fn hosts(&self, now: Timestamp) -> BTreeSet<String> {
+        let mut lawful = BTreeSet::new();
+        for (tenant, written) in self.all.iter().enumerate() {
+            for (group, served, hosts) in written.serves() {
+                if served.iter().all(|domain| self.is((tenant, *domain), now)) {
+                    lawful.extend((0..hosts).map(|one| host(tenant, group, one)));
                 }
             }
-            // Connect is there, and only looked at.
-            let mut issued = world.issued();
-            issued.retain(|server| server.starts_with('h'));
-            prop_assert_eq!(&issued, &lawful, "G7: {:?} {:?}", read, told);
-            let mut permitted = world.permitted(&plan);
-            permitted.retain(|server| server.starts_with('h'));
-            prop_assert_eq!(permitted, lawful, "G7 at leave: {:?} {:?}", read, told);
-            match one {
-                Some(Happens::Reads(tenant, takes)) if tenant < all.len() => {
-                    let mut seen = Observation::unseen_all(&id(tenant), world.now, "403");
-                    match takes {
-                        Some(takes) => {
-                            let configurations = configurations(&all[tenant], tenant, &takes);
-                            seen.configurations = Part::Seen(configurations);
-                            read.insert(tenant, (takes, world.now));
-                        }
-                        None => drop(read.remove(&tenant)),
+        }
+        lawful
+    }
+}
+
+const fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3600)
+}
+
+/// G7 at each offer and each leave, along a course. Gives how often an agent that serves a domain in both tools might configure it.
+fn holds_g7(
+    all: &[Written],
+    (mut world, mut plan): (World, Plan),
+    course: Vec<Happens>,
+) -> Result<usize, TestCaseError> {
+    // The agents are on their servers, and their registrations are due.
+    for part in plan.targets.values_mut() {
+        let phases = &mut part.phases;
+        let due = phases.iter().position(|work| work.phase == Phase::Register);
+        phases.drain(..due.unwrap_or(0));
+    }
+    world.apply(&plan);
+    let mut lawful = Lawful {
+        all,
+        read: BTreeMap::new(),
+        told: BTreeMap::new(),
+    };
+    let unread = lawful.hosts(NOW);
+    let mut went = 0;
+    for one in course.into_iter().map(Some).chain([None]) {
+        let may = lawful.hosts(world.now);
+        let (read, told) = (&lawful.read, &lawful.told);
+        // Connect is there, and only looked at.
+        let mut issued = world.issued();
+        issued.retain(|server| server.starts_with('h'));
+        prop_assert_eq!(&issued, &may, "G7: {:?} {:?}", read, told);
+        let mut permitted = world.permitted(&plan);
+        permitted.retain(|server| server.starts_with('h'));
+        prop_assert_eq!(&permitted, &may, "G7 at leave: {:?} {:?}", read, told);
+        went += may.difference(&unread).count();
+        match one {
+            Some(Happens::Reads(tenant, takes)) if tenant < all.len() => {
+                let mut seen = Observation::unseen_all(&id(tenant), world.now, "403");
+                match takes {
+                    Some(takes) => {
+                        let configurations = configurations(&all[tenant], tenant, &takes);
+                        seen.configurations = Part::Seen(configurations);
+                        lawful.read.insert(tenant, (takes, world.now));
                     }
-                    world.reads(seen);
+                    None => drop(lawful.read.remove(&tenant)),
                 }
-                Some(Happens::Tells(tenant, people)) if tenant < all.len() && all[tenant].connect => {
-                    let settings = connectors(&all[tenant], tenant, &people);
-                    let event = Event::ConnectSettingsRead {
-                        generation: Generation(1),
-                        step: StepIndex(0),
-                        settings: Box::new(settings),
-                    };
-                    world.tells(&connect(tenant).parse().unwrap(), &event);
-                    told.insert(tenant, (people, world.now));
-                }
-                Some(Happens::Passes(count)) => world.now = world.now.plus(hours(7 * count)),
-                Some(Happens::Reads(..) | Happens::Tells(..)) | None => {}
+                world.reads(seen);
             }
+            Some(Happens::Tells(tenant, server, people))
+                if tenant < all.len() && server < all[tenant].servers =>
+            {
+                let settings = connectors(&all[tenant], tenant, &people);
+                let event = Event::ConnectSettingsRead {
+                    generation: Generation(1),
+                    step: StepIndex(0),
+                    settings: Box::new(settings),
+                };
+                world.tells(&connect(tenant, server).parse().unwrap(), &event);
+                lawful.told.insert((tenant, server), (people, world.now));
+            }
+            Some(Happens::Passes(count)) => world.now = world.now.plus(hours(7 * count)),
+            Some(Happens::Reads(..) | Happens::Tells(..)) | None => {}
         }
     }
+    Ok(went)
+}
+
+/// G7 at each offer and each leave: of whatever topology that `check` lets pass, an agent configures its domains exactly while each of them
+/// that is in both tools is known by what was read within a day to be in one scope alone.
+#[test]
+fn agents_configure_their_domains_only_while_none_is_in_both_scopes() {
+    const CASES: u32 = 256;
+    let (kept, went) = (Cell::new(0_usize), Cell::new(0_usize));
+    let met: RefCell<BTreeMap<&str, usize>> = RefCell::default();
+    let config = ProptestConfig {
+        source_file: Some(file!()),
+        ..ProptestConfig::with_cases(CASES)
+    };
+    let ran = TestRunner::new(config).run(&(written(), vec(happens(), 0..12)), |(all, course)| {
+        // What is refused is never planned.
+        let Some(world) = World::new(&all, true) else {
+            return Ok(());
+        };
+        kept.set(kept.get() + 1);
+        for what in all.iter().flat_map(Written::has) {
+            *met.borrow_mut().entry(what).or_default() += 1;
+        }
+        went.set(went.get() + holds_g7(&all, world, course)?);
+        Ok(())
+    });
+    if let Err(broken) = ran {
+        panic!("{broken}");
+    }
+    let (kept, went, met) = (kept.get(), went.get(), met.into_inner());
+    println!(
+        "of {CASES} topologies {kept} are let pass; {went} agents of domains in both tools went on; {met:?}"
+    );
+    assert!(kept > CASES as usize / 2, "{kept} of {CASES} are let pass");
+    assert!(went > 20, "{went} agents of domains in both tools went on");
+    let seldom = WITH
+        .iter()
+        .find(|what| met.get(*what).is_none_or(|times| *times < 1));
+    assert!(seldom.is_none(), "too seldom: {seldom:?} of {met:?}");
 }
 
 // --- G8 ---
@@ -533,8 +729,11 @@ proptest! {
         readings in vec(reading(), 0..10),
     ) {
         // Whether units overlap is G7's.
-        all.iter_mut().for_each(|written| written.domains.fill(false));
-        let (mut world, plan) = World::new(&all, false);
+        for written in &mut all {
+            written.domains.fill((Lies::Outside, false));
+            (written.servers, written.settings) = (written.servers.min(1), Settings::Express);
+        }
+        let (mut world, plan) = World::new(&all, false).unwrap();
         world.apply(&plan);
         let mut accounts: BTreeMap<usize, (Held, bool, bool)> = BTreeMap::new();
         // Tenants that somebody synchronizes whose servers are none of the topology's.
@@ -550,11 +749,11 @@ proptest! {
                 };
                 // Whoever signs in at a wizard, or elsewhere for a token, meets what is demanded.
                 let demanded = written.credential && account.is_some_and(|(.., demands)| *demands);
-                if written.connect
+                if written.servers > 0
                     && !elsewhere.contains(&tenant)
                     && may(&|held| held == Held::Direct)
                 {
-                    lawful.insert(connect(tenant));
+                    lawful.insert(connect(tenant, 0));
                 }
                 for (group, served, hosts) in written.serves() {
                     let competes = served.iter().any(|domain| several.contains(&(tenant, *domain)));
