@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{
     Cause, Decision, Fleet, Live, PERMIT_LIFE, Pulse, TargetView, UNREACHABLE_AFTER,
 };
@@ -15,12 +14,10 @@ use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use proptest::prelude::*;
 use protocol::event::{Event, GmsaChange, GmsaObject, Section};
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{Ending, Phase};
 use protocol::{
-    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
-    limits,
+    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
 use crate::common;
@@ -101,31 +98,13 @@ impl World {
         );
         let (topology, findings) = parse(&[common::document(topology)]);
         assert!(findings.is_empty(), "{findings:?}");
-        let agent = ProvisioningAgentFacts {
-            version: Some(Version::new(1, 1, 1373, 0)),
-            tenant: TENANT.parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
-        };
-        let mut known = Fleetwide::new();
-        let mut records = Vec::new();
+        let (known, mut records) = common::enroll(&topology, NOW, |_| common::old());
         let mut live = Live {
             began: NOW.minus(LIFE),
             ..Live::default()
         };
-        for target in topology.targets() {
-            let key = SigningKey::generate().public();
-            let facts = common::facts(Some(agent.clone()), None);
-            let of = Known {
-                facts: Some((NOW, facts)),
-                ..Known::of(key.fingerprint())
-            };
-            records.push(common::enrolled(&target, key));
+        for target in known.keys() {
             live.came(target.clone(), NOW);
-            known.insert(target, of);
         }
         let policy = Policy {
             failures: FailureLimit::Count(8),

@@ -137,13 +137,8 @@ fn connect_facts(mode: Mode) -> Facts {
 
 fn agent_facts(registered: Registered) -> Facts {
     let agent = registered.map(|registered| ProvisioningAgentFacts {
-        version: Some(Version::new(1, 1, 1373, 0)),
         tenant: registered.map(tenant),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     });
     common::facts(agent, None)
 }

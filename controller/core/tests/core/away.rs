@@ -6,19 +6,15 @@ mod restored;
 
 use std::time::Duration;
 
-use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Decision, Fleet, Live, Pulse, TargetView, UNREACHABLE_AFTER};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use protocol::event::{Event, GmsaObject, Section};
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
-use protocol::key::SigningKey;
 use protocol::signed::Ending;
 use protocol::{
-    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
-    limits,
+    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, limits,
 };
 
 use crate::common;
@@ -56,26 +52,7 @@ impl World {
         );
         let (policy, findings) = policy::parse(&common::document(text));
         assert!(findings.is_empty(), "{findings:?}");
-        let agent = ProvisioningAgentFacts {
-            version: Some(Version::new(1, 1, 1373, 0)),
-            tenant: TENANT.parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
-        };
-        let mut known = Fleetwide::new();
-        let mut enrolled = Vec::new();
-        for target in topology.targets() {
-            let key = SigningKey::generate().public();
-            let of = Known {
-                facts: Some((NOW, common::facts(Some(agent.clone()), None))),
-                ..Known::of(key.fingerprint())
-            };
-            enrolled.push(common::enrolled(&target, key));
-            known.insert(target, of);
-        }
+        let (known, enrolled) = common::enroll(&topology, NOW, |_| common::old());
         let plan = plan(Inputs::of(
             &topology,
             &policy,

@@ -10,7 +10,7 @@ use controller_core::plan::{Inputs, Purpose, plan, render};
 use controller_core::policy::Policy;
 use controller_core::recipe::Artifacts;
 use controller_core::topology::parse;
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::facts::ProvisioningAgentFacts;
 use protocol::key::SigningKey;
 use protocol::step::{BothTools, Step};
 use protocol::{TargetId, Timestamp, Version};
@@ -33,12 +33,8 @@ fn planned(
     assert!(findings.is_empty(), "{findings:?}");
     let agent = there.then(|| ProvisioningAgentFacts {
         version: Some(Version::new(1, 1, 2505, 0)),
-        tenant: Some("3f0c8a4e-0000-0000-0000-000000000000".parse().unwrap()),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     });
     let host: TargetId = "s1.a.test".parse().unwrap();
     let mut known = Fleetwide::new();

@@ -13,7 +13,7 @@ use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use protocol::event::{Event, Failure};
-use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::signed::{Ending, Manifest};
 use protocol::{BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version};
@@ -33,12 +33,7 @@ fn name(text: &str) -> TargetId {
 fn facts(version: Version) -> Facts {
     let agent = ProvisioningAgentFacts {
         version: Some(version),
-        tenant: TENANT.parse().ok(),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     };
     common::facts(Some(agent), None)
 }

@@ -6,9 +6,9 @@ use controller_core::policy::Policy;
 use controller_core::recipe::Artifacts;
 use controller_core::record::Record;
 use controller_core::roster::Roster;
-use controller_core::topology::{Document, parse};
+use controller_core::topology::{Document, Topology, parse};
 use protocol::event::Event;
-use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts};
+use protocol::facts::{ConnectFacts, Facts, HostFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::signed::{ArtifactKind, ArtifactRef};
 use protocol::step::Product;
@@ -99,6 +99,43 @@ pub(crate) fn facts(
         unread: Vec::new(),
         console_open: false,
     }
+}
+
+/// A provisioning agent of an old version that serves, of the tenant of most stories.
+pub(crate) fn old_agent() -> ProvisioningAgentFacts {
+    ProvisioningAgentFacts {
+        version: Some(Version::new(1, 1, 1373, 0)),
+        tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
+        service: Some(ServiceState::Running),
+        account: Some("A\\provAgentgMSA$".to_owned()),
+        options: Some(protocol::ServiceOptions::default()),
+        updater: None,
+        owes_registration: None,
+    }
+}
+
+/// A server with such an agent.
+pub(crate) fn old() -> Facts {
+    facts(Some(old_agent()), None)
+}
+
+/// Every server of a topology enrolls, with a key of its own: what a plan knows of them where they told these facts at that time, and the
+/// records of it.
+pub(crate) fn enroll(
+    topology: &Topology,
+    at: Timestamp,
+    facts: impl Fn(&TargetId) -> Facts,
+) -> (Fleetwide, Vec<Record>) {
+    let all = topology.targets().into_iter().map(|target| {
+        let key = SigningKey::generate().public();
+        let known = Known {
+            facts: Some((at, facts(&target))),
+            ..Known::of(key.fingerprint())
+        };
+        let enrolls = enrolled(&target, key);
+        ((target, known), enrolls)
+    });
+    all.unzip()
 }
 
 /// An event of a target's journal, as it comes into the controller's log.

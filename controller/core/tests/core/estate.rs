@@ -11,7 +11,7 @@ use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::{Topology, parse};
 use protocol::event::{Completion, Event, Failure, Freeze, Grade, Section};
-use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{Facts, ProvisioningAgentFacts};
 use protocol::key::SigningKey;
 use protocol::signed::Ending;
 use protocol::{
@@ -22,7 +22,6 @@ use crate::common;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
-const TENANT: &str = "3f0c8a4e-0000-0000-0000-000000000000";
 
 /// Four agents of an old version at a site, and two elsewhere.
 const TOPOLOGY: &str = r#"
@@ -58,12 +57,7 @@ pub(crate) fn id(number: u32) -> RolloutId {
 pub(crate) fn agent(version: Version) -> ProvisioningAgentFacts {
     ProvisioningAgentFacts {
         version: Some(version),
-        tenant: TENANT.parse().ok(),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     }
 }
 
@@ -110,7 +104,7 @@ impl World {
     pub(crate) fn enrolls(&mut self, target: &TargetId) {
         let key = SigningKey::generate().public();
         self.take(common::enrolled(target, key));
-        let facts = common::facts(Some(agent(Version::new(1, 1, 1373, 0))), None);
+        let facts = common::old();
         let of = Known {
             facts: Some((self.now, facts.clone())),
             ..Known::of(key.fingerprint())

@@ -17,7 +17,7 @@ use controller_core::policy;
 use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use protocol::event::{Event, Freeze, GmsaObject, Section};
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
+use protocol::facts::ProvisioningAgentFacts;
 use protocol::key::SigningKey;
 use protocol::{
     Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
@@ -74,12 +74,7 @@ impl World {
             let target = name(server);
             let agent = version.map(|version| ProvisioningAgentFacts {
                 version: Some(version),
-                tenant: TENANT.parse().ok(),
-                service: Some(ServiceState::Running),
-                account: Some("A\\provAgentgMSA$".to_owned()),
-                options: Some(protocol::ServiceOptions::default()),
-                updater: None,
-                owes_registration: None,
+                ..common::old_agent()
             });
             let key = SigningKey::generate().public();
             let of = Known {

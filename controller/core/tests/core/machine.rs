@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller_core::drift::drift;
-use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{
     Decision, Fleet, Live, PERMIT_LIFE, Pulse, RolloutState, TargetState, UNREACHABLE_AFTER,
     Unaccepted,
@@ -22,8 +21,7 @@ use controller_core::roster::Roster;
 use controller_core::topology::{check, parse};
 use proptest::prelude::*;
 use protocol::event::{Event, Failure, Freeze, GmsaObject, Grade, Section};
-use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
-use protocol::key::SigningKey;
+use protocol::facts::ServiceState;
 use protocol::signed::{Ending, Phase};
 use protocol::{
     Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
@@ -75,20 +73,6 @@ const DOMAINS: [(&str, &[&str], usize); 2] = [
 /// Goes for good: it is not among those that must keep serving.
 const LEAVING: &str = "h2.c.test";
 
-fn facts() -> Facts {
-    // Serving, and older than what is wanted: every target is upgraded, which is an outage.
-    let agent = ProvisioningAgentFacts {
-        version: Some(Version::new(1, 1, 1373, 0)),
-        tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
-    };
-    common::facts(Some(agent), None)
-}
-
 struct Sim {
     fleet: Fleet,
     /// What the log tells, entry by entry as it is written and read again.
@@ -132,24 +116,9 @@ impl Sim {
         assert!(findings.is_empty() && check(&topology, None).is_empty());
         let now = Timestamp::from_millis(1_790_000_000_000);
         let targets: Vec<TargetId> = topology.targets().into_iter().collect();
-        let mut known = Fleetwide::new();
-        let mut log = Vec::new();
-        for target in &targets {
-            let key = SigningKey::generate().public();
-            known.insert(
-                target.clone(),
-                Known {
-                    key: key.fingerprint(),
-                    facts: Some((now, facts())),
-                    domains: None,
-                    owes: false,
-                    untold: false,
-                    without: controller_core::facts::Without::default(),
-                },
-            );
-            let enrolled = common::enrolled(target, key);
-            log.push((now, enrolled));
-        }
+        // Serving, and older than what is wanted: every target is upgraded, which is an outage.
+        let (known, enrolled) = common::enroll(&topology, now, |_| common::old());
+        let mut log: Vec<_> = enrolled.into_iter().map(|record| (now, record)).collect();
         let policy = Policy {
             failures: FailureLimit::Count(failures),
             in_flight,
@@ -709,7 +678,7 @@ impl Sim {
             }
             // What an agent tells between its runs, and does not tell within one.
             (24..=25, None) => {
-                let mut told = facts();
+                let mut told = common::old();
                 if let Some(agent) = &mut told.provisioning_agent {
                     agent.version = Some(Version::new(1, 1, 9999, 0));
                     if what % 27 == 24 {

@@ -24,7 +24,7 @@ use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use controller_core::versions::Versions;
 use protocol::event::{Completion, Event, Failure, Freeze, GmsaObject, Grade, Section};
-use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{ConnectFacts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::refusal::Refusal;
 use protocol::secret::SecretKind;
@@ -34,7 +34,6 @@ use protocol::step::Step;
 use protocol::task::TaskText;
 use protocol::{
     Attempt, BundleId, Digest, Epoch, Generation, RolloutId, StepIndex, TargetId, Timestamp,
-    Version,
 };
 
 use crate::common;
@@ -323,19 +322,10 @@ impl World {
         ));
         let (topology, findings) = parse(&[document]);
         assert!(findings.is_empty(), "{findings:?}");
-        let agent = ProvisioningAgentFacts {
-            version: Some(Version::new(1, 1, 1373, 0)),
-            tenant: TENANT.parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
-        };
         let key = SigningKey::generate().public();
         let entry = Known {
             key: key.fingerprint(),
-            facts: Some((NOW, common::facts(Some(agent), None))),
+            facts: Some((NOW, common::old())),
             domains: None,
             owes: false,
             untold: false,

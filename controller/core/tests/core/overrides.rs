@@ -17,14 +17,12 @@ use controller_core::record::{Order, Record};
 use controller_core::topology::{Topology, parse};
 use proptest::prelude::*;
 use protocol::event::{Event, Failure, GmsaChange, GmsaObject, Section};
-use protocol::facts::{ConnectFacts, Facts, ProvisioningAgentFacts, ServiceState};
+use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::{PublicKey, SigningKey};
 use protocol::settings::ConnectSettings;
 use protocol::signed::{Ending, Manifest};
 use protocol::step::Step;
-use protocol::{
-    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
-};
+use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::common;
 
@@ -42,19 +40,6 @@ const OPEN: &str = "[site.ams]\nwindow = { days = [\"Mon\"], from = \"14:00\", t
 
 fn id(name: &str) -> TargetId {
     name.parse().unwrap()
-}
-
-fn agent() -> Facts {
-    let agent = ProvisioningAgentFacts {
-        version: Some(Version::new(1, 1, 1373, 0)),
-        tenant: TENANT.parse().ok(),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
-    };
-    common::facts(Some(agent), None)
 }
 
 fn connect(staging: bool) -> Facts {
@@ -120,7 +105,7 @@ impl World {
         let policy = format!("{policy}\n[limit]\nfailures = \"9\"\nin_flight = 9\ncanary = 0\n");
         let (policy, findings) = policy::parse(&common::document(policy));
         assert!(findings.is_empty(), "{findings:?}");
-        let (mut world, known) = Self::of(&topology, |_| agent());
+        let (mut world, known) = Self::of(&topology, |_| common::old());
         let artifacts = common::artifacts();
         let inputs = Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Install);
         world.apply(plan(inputs));

@@ -130,11 +130,7 @@ fn facts((agent, connect): &Reported) -> Facts {
     let agent = agent.map(|(newest, registered)| ProvisioningAgentFacts {
         version: Some(version(newest, &agents)),
         tenant: registered.map(tenant),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     });
     let connect = connect.map(|(newest, staging)| ConnectFacts {
         version: Some(version(newest, &connects)),

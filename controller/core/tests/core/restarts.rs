@@ -174,12 +174,7 @@ fn the_rule_is_that_of_a_removal_too() {
     let facts = common::facts(
         Some(ProvisioningAgentFacts {
             version: Some(Version::new(1, 1, 2505, 0)),
-            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
+            ..common::old_agent()
         }),
         None,
     );
@@ -225,12 +220,7 @@ fn what_changes_nothing_restarts_nothing() {
     let serving = common::facts(
         Some(ProvisioningAgentFacts {
             version: Some(Version::new(1, 1, 2505, 0)),
-            tenant: "3f0c8a4e-0000-0000-0000-000000000000".parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
+            ..common::old_agent()
         }),
         Some(ConnectFacts {
             version: Some(Version::new(2, 6, 92, 0)),

@@ -16,12 +16,9 @@ use controller_core::record::Record;
 use controller_core::tenant::{AgentSeen, Observation, Part};
 use controller_core::topology::parse;
 use protocol::event::{Completion, Event, Grade, Section};
-use protocol::facts::{ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::Ending;
-use protocol::{
-    Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp, Version,
-};
+use protocol::{Attempt, BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, Timestamp};
 
 use crate::common;
 
@@ -50,16 +47,7 @@ impl World {
         let (topology, findings) = parse(&[common::document(text)]);
         assert!(findings.is_empty(), "{findings:?}");
         let mut fleet = Fleet::new();
-        let agent = ProvisioningAgentFacts {
-            version: Some(Version::new(1, 1, 1373, 0)),
-            tenant: TENANT.parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
-        };
-        let facts = Event::FactsReported(Box::new(common::facts(Some(agent), None)));
+        let facts = Event::FactsReported(Box::new(common::old()));
         for name in ["s1.a.test", "s2.a.test"] {
             let key = SigningKey::generate().public();
             fleet.apply(&common::enrolled(&target(name), key), None, NOW);

@@ -38,12 +38,8 @@ fn target(name: &str) -> TargetId {
 fn facts(version: Option<Version>) -> Facts {
     let agent = version.map(|version| ProvisioningAgentFacts {
         version: Some(version),
-        tenant: Some(TENANT.parse().unwrap()),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
         options: None,
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     });
     common::facts(agent, None)
 }

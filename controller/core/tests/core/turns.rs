@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use controller_core::facts::{Fleetwide, Known};
 use controller_core::fleet::{Cause, Decision, Fleet, Live};
 use controller_core::plan::{Inputs, Kind, Plan, Purpose, plan};
 use controller_core::policy;
@@ -11,7 +10,6 @@ use controller_core::record::{Order, Record};
 use controller_core::topology::parse;
 use protocol::event::{Event, Grade};
 use protocol::facts::{Facts, ProvisioningAgentFacts, ServiceState};
-use protocol::key::SigningKey;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{Product, Step};
 use protocol::{BundleId, Digest, RolloutId, TargetId, Timestamp, Version};
@@ -47,27 +45,14 @@ impl World {
             format!("{text}\n[limit]\nfailures = \"20\"\nin_flight = 20\ncanary = {canary}\n");
         let (policy, findings) = policy::parse(&common::document(text));
         assert!(findings.is_empty(), "{findings:?}");
-        let agent = ProvisioningAgentFacts {
-            version: Some(Version::new(1, 1, 1373, 0)),
-            tenant: TENANT.parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
-        };
         let mut fleet = Fleet::new();
-        let mut known = Fleetwide::new();
-        for target in topology.targets() {
-            let key = SigningKey::generate().public();
-            let mut facts = common::facts(Some(agent.clone()), None);
-            facts.host.build = build(&target);
-            let of = Known {
-                facts: Some((NOW, facts)),
-                ..Known::of(key.fingerprint())
-            };
-            fleet.apply(&common::enrolled(&target, key), None, NOW);
-            known.insert(target, of);
+        let (known, enrolled) = common::enroll(&topology, NOW, |target| {
+            let mut facts = common::old();
+            facts.host.build = build(target);
+            facts
+        });
+        for record in &enrolled {
+            fleet.apply(record, None, NOW);
         }
         let plan = plan(Inputs::of(
             &topology,
@@ -140,12 +125,7 @@ impl World {
         });
         let agent = ProvisioningAgentFacts {
             version: wanted,
-            tenant: TENANT.parse().ok(),
-            service: Some(ServiceState::Running),
-            account: Some("A\\provAgentgMSA$".to_owned()),
-            options: Some(protocol::ServiceOptions::default()),
-            updater: None,
-            owes_registration: None,
+            ..common::old_agent()
         };
         let facts = common::facts(Some(agent), None);
         self.tells(target, &Event::FactsReported(Box::new(facts.clone())));

@@ -238,12 +238,7 @@ impl Written {
 fn facts((agent, connect): &Reported) -> Facts {
     let agent = agent.map(|number| ProvisioningAgentFacts {
         version: Some(version(Product::ProvisioningAgent, number)),
-        tenant: TENANT.parse().ok(),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     });
     let connect = connect.map(|(number, staging)| ConnectFacts {
         version: Some(version(Product::Connect, number)),
