@@ -327,6 +327,7 @@ impl Sim {
         plans.retain(|plan| plan.alarms.is_empty() && !plan.targets.is_empty());
         for (plan, number) in plans.into_iter().zip(1..) {
             let id = RolloutId(number);
+            assert!(sim.since.is_named(&plan), "G10: {:?}", plan.irreversible);
             sim.plans.insert(id, plan.clone());
             if let Some(off) = &plan.off {
                 // Whoever is connected is not off.

@@ -178,24 +178,31 @@ impl Since {
         Ok(())
     }
 
-    /// Synchronization that is off is switched on by what names that alone. An emergency is held by nothing that a tenant showed after it
-    /// was planned.
+    /// Synchronization that is off is switched on by what names that alone: no server becomes active, and the active one makes no room for
+    /// it. An emergency is held by nothing that a tenant showed after it was planned.
     fn is_on(
         &self,
         plan: &Plan,
         (target, part, phase): (&TargetId, &TargetPlan, usize),
     ) -> Result<(), TestCaseError> {
-        let makes = part.claims_active(phase) && part.installs_connect();
+        let makes = part.claims_active(phase) && part.makes_active();
+        let mut others = plan.targets.values();
+        let makes_room = guides(part, phase, ConnectWork::SwitchToStaging)
+            && others.any(TargetPlan::switches_to_active);
+        let held = (makes || makes_room) && plan.off.is_none() && self.on == Some(false);
         prop_assert!(
-            !makes
-                || part.moves()
-                || plan.off.is_some()
-                || self.on != Some(false)
-                || names_the_switch(plan),
+            !held || names_the_switch(plan),
             "G10: {target} switches synchronization on, and its plan names {:?}",
             plan.irreversible
         );
         Ok(())
+    }
+
+    /// A plan names it where synchronization was off as it was made.
+    pub(super) fn is_named(&self, plan: &Plan) -> bool {
+        let mut parts = plan.targets.values();
+        let makes = parts.any(TargetPlan::makes_active);
+        !makes || self.on != Some(false) || names_the_switch(plan)
     }
 }
 
@@ -253,26 +260,26 @@ fn whoever_becomes_active_or_moves_is_held_by_what_became_known_since() {
         assert_eq!(went(&written, &recalled), 0, "G6: {change:?} {servers:?}");
         let good = [Happens::Knows(vec![RECALLED]), Happens::Knows(Vec::new())];
         assert_eq!(went(&written, &good), as_it_is, "{change:?} {servers:?}");
-        // A move always has such an act; an installation where synchronization is off.
+        // A move always has such an act; all others have one where synchronization is off.
         let off = Written {
             on: Some(false),
             short: true,
             ..written.clone()
         };
-        if matches!(change, Change::Move) || servers == [None] {
-            assert_eq!(went(&off, &[]), 0, "G10: {change:?} {servers:?}");
-            let accepted = Written {
-                short: false,
-                ..off
-            };
-            assert!(went(&accepted, &[]) > 0, "{change:?} {servers:?}");
-        }
-        if servers == [None] {
-            assert_eq!(
-                went(&written, &[Happens::Reads(false)]),
-                0,
-                "G10: {servers:?}"
-            );
+        assert_eq!(went(&off, &[]), 0, "G10: {change:?} {servers:?}");
+        let accepted = Written {
+            short: false,
+            ..off
+        };
+        assert!(went(&accepted, &[]) > 0, "{change:?} {servers:?}");
+        let since = went(&written, &[Happens::Reads(false)]);
+        match change {
+            Change::Failover(_) | Change::Move => {
+                assert_eq!(since, as_it_is, "{change:?} {servers:?}");
+            }
+            Change::Swap | Change::Swing(_) => {
+                assert_eq!(since, 0, "G10: {change:?} {servers:?}");
+            }
         }
     }
 }
