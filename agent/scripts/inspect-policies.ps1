@@ -1,4 +1,4 @@
-# Reads which group policies set what a preflight reads, as this computer's resultant set of policy tells it (probes PF12 to PF18, PF34
+# Reads which group policies set what a preflight reads, as this computer's resultant set of policy tells it (probes PF12 to PF18, PF33
 # to PF36, PF38, PF52, SEC1, SEC3). Preferences of a policy are not told there: Windows keeps the files of those that it applied. Changes nothing.
 # Input: {"gmsa": "name$" or null}.
 # Output: one line; each part is there, or {"why": "..."}. What was not read is never told as if it were nothing.
@@ -34,7 +34,7 @@ Read-Part 'values' {
                 $below[$Matches[1]] = $true
                 $rows += New-Row $Matches[1] '' $one.GPOID
             }
-        } elseif ($at -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\|\\Windows\\PowerShell(\\|$)|\\Lsa\\|\\Kerberos\\') {
+        } elseif ($at -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\|\\Windows\\PowerShell(\\|$)|\\Lsa\\|\\Kerberos\\|\\Active Setup\\Installed Components\\') {
             $rows += New-Row $at $one.ValueName $one.GPOID
         }
     }
@@ -53,7 +53,8 @@ Read-Part 'options' {
     , $rows
 }
 Read-Part 'preferences' {
-    # Items that are switched off set nothing; whether an item is meant for this server alone is not looked at.
+    # Items that are switched off set nothing. One that is aimed at some computers, itself or by a folder of items, is told with that:
+    # whether this is one of them is not judged.
     function Read-Items([string]$folder, [string]$file, [string]$item) {
         $path = Join-Path $folder "Machine\Preferences\$file"
         if (-not (Test-Path $path)) { return }
@@ -61,6 +62,11 @@ Read-Part 'preferences' {
         $text.XmlResolver = $null
         $text.Load($path)
         $text.SelectNodes("//$item[not(ancestor-or-self::*[@disabled='1'])]/Properties")
+    }
+    function New-PreferenceRow([string]$at, [string]$value, [string]$id, $properties) {
+        $row = New-Row $at $value $id
+        $row.aimed = $null -ne $properties.SelectSingleNode('ancestor::*/Filters/*[not(self::FilterRunOnce)]')
+        $row
     }
     # Without its name a policy is told by its id.
     try { Read-Names } catch { $script:names = @{} }
@@ -73,11 +79,11 @@ Read-Part 'preferences' {
             # A name that is empty is of a whole key, but where the key's own default value is meant. One that is only made sets nothing.
             $key, $name = $one.GetAttribute('key'), $one.GetAttribute('name')
             $whole = -not $name -and $one.GetAttribute('default') -ne '1' -and 'D', 'R' -contains $one.GetAttribute('action')
-            $near = $name -and $key -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\|\\Windows\\PowerShell(\\|$)|\\Lsa(\\|$)|\\Kerberos\\'
-            if ($one.GetAttribute('hive') -eq 'HKEY_LOCAL_MACHINE' -and ($whole -or $near)) { $rows += New-Row $key $name $folder.Name }
+            $near = $name -and $key -match '(?i)\\SCHANNEL\\|\\\.NETFramework\\|\\Windows\\PowerShell(\\|$)|\\Lsa(\\|$)|\\Kerberos\\|\\Active Setup\\Installed Components\\'
+            if ($one.GetAttribute('hive') -eq 'HKEY_LOCAL_MACHINE' -and ($whole -or $near)) { $rows += New-PreferenceRow $key $name $folder.Name $one }
         }
         foreach ($one in @(Read-Items $folder.FullName 'Services\Services.xml' 'NTService')) {
-            if ($one.GetAttribute('startupType') -ne 'NOCHANGE') { $rows += New-Row $one.GetAttribute('serviceName') '' $folder.Name }
+            if ($one.GetAttribute('startupType') -ne 'NOCHANGE') { $rows += New-PreferenceRow $one.GetAttribute('serviceName') '' $folder.Name $one }
         }
     }
     , $rows

@@ -198,6 +198,10 @@ pub struct Preflight {
     /// The installer that follows demands the settings of TLS 1.2 before it installs (2.3.20.0 to 2.4.129.0; product facts 2.8 [R]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub demands_tls: bool,
+    /// What is there stays as it is, since it is as new as what would be installed: what an upgrade alone needs of it warns (PF73, PF74; product
+    /// facts 5). Agents of an earlier release refuse a step that has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
     /// gMSA that must be usable, where it is made beforehand.
     pub gmsa: Option<GmsaName>,
     /// Rights that the account of an agent that is there must have, where it was made beforehand.

@@ -355,6 +355,7 @@ fn what_is_over_a_limit_is_refused() {
             database: None,
             chosen: Vec::new(),
             demands_tls: false,
+            stays: false,
             may_fix: Vec::new(),
             will_fix: Vec::new(),
             options: protocol::ServiceOptions::default(),

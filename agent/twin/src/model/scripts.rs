@@ -762,6 +762,7 @@ impl Twin {
                 item(product::TLS12_CLIENT_KEY, "Enabled"),
                 item(product::DOTNET_CRYPTO_KEY, "SchUseStrongCrypto"),
                 item(product::VAULT_SERVICE, ""),
+                item(product::IE_ESC_KEY, "IsInstalled"),
             ]
         } else {
             Vec::new()

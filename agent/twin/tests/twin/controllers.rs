@@ -194,6 +194,63 @@ fn a_preflight_passes_over_a_controller_whose_ports_alone_answer() {
     assert!(found.read.contains(&why), "{}", found.read);
 }
 
+/// Where none of them answers that is told of everything that they would have been asked: a probe that is left out reads as one that there
+/// is not.
+#[test]
+fn what_hung_controllers_were_not_asked_cannot_be_told() {
+    for product in [Product::ProvisioningAgent, Product::Connect] {
+        for present in [false, true] {
+            let step = preflight::preflight(product, SignIn::Token, present);
+            let asked = |instead: &dyn Fn(&Op, Outcome) -> Outcome| {
+                let mut server = preflight::twin("sync-01", Installed::Nothing, &[]);
+                let perform =
+                    |cx: &mut agent_core::procedure::Cx<'_>| agent_core::step::perform(&step, cx);
+                let instead = |op: &Op, outcome: Outcome| instead(op, outcome);
+                preflight::drive_with(&mut server, perform, instead).1
+            };
+            let names = |all: &[Finding]| {
+                let names = all.iter().map(|one| (one.id.clone(), one.what.clone()));
+                let mut names: Vec<(String, String)> = names.collect();
+                names.sort();
+                names
+            };
+            let sound = asked(&|_, outcome| outcome);
+            let hung = asked(&|op, outcome| match op {
+                Op::Search(search) => {
+                    Outcome::Failed(format!("{}: no answer within 60 s", search.server))
+                }
+                _ => outcome,
+            });
+            // Which domains a forest has besides shows at a controller alone.
+            let home = |all: &[Finding]| -> Vec<Finding> {
+                let other = |one: &&Finding| {
+                    !one.what.contains('(') || one.what.contains(&domain().name.to_string())
+                };
+                all.iter().filter(other).cloned().collect()
+            };
+            let (sound, hung) = (home(&sound), home(&hung));
+            assert_eq!(names(&hung), names(&sound), "{product:?} {present}");
+            let behind = [
+                "PF21", "PF25", "PF46", "PF47", "PF48", "PF49", "PF50", "PF52", "PF54", "PF55",
+                "PF56", "PF57", "PF58", "PF59", "PF60",
+            ];
+            for one in &hung {
+                if behind.contains(&one.id.as_str()) {
+                    assert_eq!(one.verdict, Verdict::CannotTell, "{one:?}");
+                    assert!(!one.blocks(), "{one:?}");
+                    assert!(one.read.contains("no answer within 60 s"), "{one:?}");
+                }
+            }
+            for one in &sound {
+                let own = hung
+                    .iter()
+                    .find(|two| (&two.id, &two.what) == (&one.id, &one.what));
+                assert_eq!(own.map(|own| &own.wanted), Some(&one.wanted), "{one:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_discovery_reads_what_another_controller_shows() {
     let discovered = |names: &[&str], faults: &[Fault]| {

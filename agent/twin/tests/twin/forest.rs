@@ -45,6 +45,7 @@ fn told(product: Product, gmsa: bool, census: bool, faults: &[Fault]) -> Vec<Tol
         database: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),

@@ -101,6 +101,32 @@ fn an_open_console_blocks_where_the_module_does_not_tell_of_runs() {
     assert!(!half.blocks(), "{half:?}");
 }
 
+/// PF73 and PF74 are what an upgrade needs: of an engine that stays as it is they warn, whatever is read.
+#[test]
+fn what_an_upgrade_needs_of_the_engine_stops_nobody_who_upgrades_nothing() {
+    let faults = [Fault::ConsoleOpen, Fault::EngineBusy, Fault::ExportOld];
+    for (stays, untold) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (mut step, mut server) = connect(&faults);
+        let Step::Preflight(asked) = &mut step else {
+            panic!("{step:?}")
+        };
+        asked.stays = stays;
+        let why = json!({ "why": "the folder could not be read" });
+        let parts = [("settingsExportHours", why)];
+        let said = (Script::InspectHost, &parts[..usize::from(untold)]);
+        let all = noted(&step, &mut server, said);
+        for id in ["PF73", "PF74"] {
+            let own = one(&all, id);
+            let verdict = if untold && id == "PF74" {
+                Verdict::CannotTell
+            } else {
+                Verdict::Fail
+            };
+            assert_eq!((own.verdict, own.blocks()), (verdict, !stays), "{own:?}");
+        }
+    }
+}
+
 /// SEC3: a WDAC that was read stands where AppLocker is not told, and the other way round.
 #[test]
 fn application_control_that_was_read_stands_where_the_other_kind_is_not_told() {

@@ -48,6 +48,7 @@ pub(crate) fn preflight(
         overridden: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
     }
 }
 

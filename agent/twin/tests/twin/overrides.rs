@@ -49,6 +49,7 @@ fn preflight(product: Product, present: bool, overridden: Option<Overridden>) ->
         database: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),

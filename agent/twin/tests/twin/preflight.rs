@@ -137,6 +137,7 @@ pub(crate) fn preflight(product: Product, sign_in: SignIn, present: bool) -> Ste
         database: (product == Product::Connect).then(|| database(false)),
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
@@ -494,6 +495,59 @@ fn the_policy_that_sets_what_fails_is_named_without_may_fix() {
     let (step, mut server) = server(Agent, &[Fault::GmsaRc4Only, Fault::SetByPolicy]);
     for finding in findings(&step, &mut server) {
         assert!(!finding.read.contains("policy \""), "{finding:?}");
+    }
+}
+
+/// PF08 by what was counted: for a full SQL Server it is counted to the largest row of the product's table, and a count that was not
+/// brought to its end passes no row but the last.
+#[test]
+fn hardware_is_judged_by_no_more_than_was_counted() {
+    let counted = |objects: u64| {
+        move |op: &Op, outcome: Outcome| match op {
+            // The forest's other domain is a small one.
+            Op::Census(census) if census.base.to_lowercase().starts_with("dc=corp,") => {
+                Outcome::Counted(Box::new(agent_core::op::Counted {
+                    objects: objects.min(census.most),
+                    users: objects.min(census.most),
+                    whole: objects <= census.most,
+                    ..agent_core::op::Counted::default()
+                }))
+            }
+            Op::Machine => Outcome::Machine {
+                memory_mib: 32 * 1024,
+                disk_free_mib: 310 * 1024,
+            },
+            _ => outcome,
+        }
+    };
+    for (full, objects, verdict, wanted) in [
+        (true, 700_000, Verdict::Fail, Some("500 GB")),
+        (true, 400_000, Verdict::Fail, Some("450 GB")),
+        (true, 200_000, Verdict::Pass, Some("300 GB")),
+        (true, 40_000, Verdict::Pass, None),
+        (false, 700_000, Verdict::CannotTell, Some("300 GB")),
+        (false, 60_000, Verdict::Pass, Some("100 GB")),
+    ] {
+        let (step, mut server) = server(Product::Connect, &[]);
+        let Step::Preflight(mut asked) = step else {
+            panic!("{step:?}")
+        };
+        if !full {
+            asked.database = None;
+        }
+        let step = Step::Preflight(asked);
+        let perform = |cx: &mut Cx<'_>| step::perform(&step, cx);
+        let (_, seen, _) = drive_with(&mut server, perform, counted(objects));
+        let own = seen
+            .iter()
+            .find(|one| one.id == "PF08" && one.what.contains("that were counted"));
+        let own = own.filter(|_| wanted.is_some());
+        assert_eq!(own.is_some(), wanted.is_some(), "{objects}");
+        if let (Some(own), Some(wanted)) = (own, wanted) {
+            assert_eq!(own.verdict, verdict, "{full} {objects}: {own:?}");
+            assert!(own.wanted.contains(wanted), "{full} {objects}: {own:?}");
+            assert!(!own.blocks(), "{own:?}");
+        }
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use agent_core::op::{Op, Outcome, RegistryValue};
-use agent_core::product;
+use agent_core::op::{Op, Outcome, RegistryValue, Script};
+use agent_core::procedure::{Host, Next, Procedure, Want};
+use agent_core::{product, step};
 use agent_twin::{Fault, Installed, Profile, Twin};
 use protocol::event::{Event, Finding, Severity, Verdict};
 use protocol::signed::Ending;
@@ -118,6 +119,135 @@ fn whatever_is_set_for_the_agent_waits_for_a_restart() {
     // Nothing that was set waits for nothing.
     let (ending, _) = asked(agent(vec![Fix::Tls12]), &mut server(&[]));
     assert_eq!(ending, Ending::Completed);
+}
+
+/// A run that was cut off while it mended and was not taken up again has told nobody what it set: the next one does, once.
+#[test]
+fn what_an_earlier_run_has_set_and_not_told_the_next_one_tells() {
+    let step = Step::Preflight(agent(vec![Fix::Tls12, Fix::Vaultsvc]));
+    let faults = [Fault::TlsOff, Fault::VaultDisabled];
+    let was = "Enabled of Client set to 1 (was 0)";
+    let earlier = format!("{was} by an earlier run, which had not told it");
+    let vault = "VaultSvc set from Disabled to Manual by an earlier run, which had not told it";
+    let stops: [(&str, &dyn Fn(&Op) -> bool); 2] = [
+        (
+            "a value",
+            &|op| matches!(op, Op::SetRegistry { key, .. } if key == ENABLED.0),
+        ),
+        ("the service", &|op| matches!(op, Op::EnableService { .. })),
+    ];
+    let cut_off_behind = |last: &dyn Fn(&Op) -> bool| {
+        let mut server = server(&faults);
+        let host = Host::model("0");
+        let mut run = Procedure::new(false);
+        loop {
+            match run.drive(&[], &host, |cx| step::perform(&step, cx)) {
+                Next::Want(Want::Op(op)) => {
+                    run.add(server.perform(&op, &BTreeMap::new()).0);
+                    if last(&op) {
+                        return server;
+                    }
+                }
+                Next::Want(_) => run.add(Outcome::Done),
+                end => panic!("{end:?}"),
+            }
+        }
+    };
+    for (at, last) in stops {
+        let mut server = cut_off_behind(last);
+        let again = || agent(vec![Fix::Tls12, Fix::Vaultsvc]);
+        let (Ending::Failed(why), _) = asked(again(), &mut server) else {
+            panic!("a restart is waited for")
+        };
+        assert_eq!(why.matches(&earlier).count(), 1, "{at}: {why}");
+        assert_eq!(why.contains(vault), at == "the service", "{at}: {why}");
+        let (Ending::Failed(why), _) = asked(again(), &mut server) else {
+            panic!("a restart is waited for")
+        };
+        assert!(!why.contains(" set "), "{at}: it was told: {why}");
+        server.restart();
+        let (ending, _) = asked(again(), &mut server);
+        assert!(!format!("{ending:?}").contains(was), "{at}: {ending:?}");
+    }
+    // What somebody has changed since is theirs, and whoever comes to tell it leaves nothing to the next.
+    let mut changed = cut_off_behind(stops[0].1);
+    put(&mut changed, ENABLED, None);
+    let mut whole = server(&faults);
+    for (server, told) in [(&mut changed, false), (&mut whole, true)] {
+        let (ending, _) = asked(agent(vec![Fix::Tls12, Fix::Vaultsvc]), server);
+        let said = format!("{ending:?}");
+        assert!(
+            said.contains(was) == told && !said.contains("earlier run"),
+            "{said}"
+        );
+    }
+}
+
+/// PF34 by who is left: nobody of the domain is in a service's own group, and whoever else is named may have the account among its members.
+#[test]
+fn who_holds_the_right_to_log_on_decides_what_a_policy_leaves_of_it() {
+    const SERVICES: &str = "S-1-5-80-0";
+    const GMSA: &str = "S-1-5-21-1-2-3-1105";
+    for (holders, gmsa, verdict, severity) in [
+        (&[SERVICES][..], GMSA, Verdict::Fail, Severity::Block),
+        (&[SERVICES], "", Verdict::Fail, Severity::Block),
+        (
+            &[SERVICES, "S-1-5-80-123-4-5-6-7", "S-1-5-19", "S-1-5-20"],
+            GMSA,
+            Verdict::Fail,
+            Severity::Block,
+        ),
+        (
+            &[r"NT SERVICE\ALL SERVICES", "S-1-5-20"],
+            GMSA,
+            Verdict::Fail,
+            Severity::Block,
+        ),
+        (&[SERVICES, GMSA], GMSA, Verdict::Pass, Severity::Block),
+        (
+            &[SERVICES, "S-1-5-21-1-2-3-2200"],
+            GMSA,
+            Verdict::CannotTell,
+            Severity::Warn,
+        ),
+        (
+            &[SERVICES, r"CONTOSO\Servers"],
+            GMSA,
+            Verdict::CannotTell,
+            Severity::Warn,
+        ),
+        (&[GMSA], GMSA, Verdict::Fail, Severity::Block),
+        (&[], GMSA, Verdict::Fail, Severity::Block),
+    ] {
+        let mut server = server(&[]);
+        let named = |op: &Op, mut outcome: Outcome| {
+            if let (
+                Op::Script {
+                    script: Script::InspectPolicies,
+                    ..
+                },
+                Outcome::Script { lines },
+            ) = (op, &mut outcome)
+            {
+                lines[0]["logonRight"] = serde_json::json!({
+                    "policy": "Servers: user rights", "holders": holders, "gmsa": gmsa, "local": false,
+                });
+            }
+            outcome
+        };
+        let steps = vec![Step::Preflight(agent(Vec::new()))];
+        let (_, journal, _) = drive_with(steps, &mut server, None, "value", named);
+        let right = journal.iter().find_map(|event| match event {
+            Event::Probed { findings, .. } => Some(one(findings, "PF34")),
+            _ => None,
+        });
+        let right = right.expect("it is asked");
+        assert_eq!(
+            (right.verdict, right.severity),
+            (verdict, severity),
+            "{holders:?}: {right:?}"
+        );
+    }
 }
 
 /// PF34: where the account is not made yet, a policy that leaves out the services' own group still blocks.

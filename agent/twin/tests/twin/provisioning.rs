@@ -96,6 +96,7 @@ fn preflight(present: bool) -> Step {
         overridden: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
     })
 }
 

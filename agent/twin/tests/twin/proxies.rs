@@ -33,6 +33,7 @@ fn preflight(planned: Option<&str>, signs_in: bool) -> Step {
         domains: Vec::new(),
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         gmsa: None,
         own_rights: None,
         census: false,

@@ -47,6 +47,7 @@ fn preflight(product: Product, sign_in: SignIn, may_fix: Vec<Fix>) -> Step {
         database: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         may_fix,
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),
@@ -619,7 +620,10 @@ fn prerequisites_that_may_be_fixed_are_fixed_with_their_old_value() {
     ] {
         assert!(why.contains(part), "{part}: {why}");
     }
-    // Whoever is cut off in between does not forget that a restart is needed.
+    // Whoever is cut off in between does not forget that a restart is needed, and tells all the same what was set, and what it was.
+    let sets = |sentence: &&str| sentence.contains(" set to ") || sentence.contains(" set from ");
+    let set: Vec<&str> = why.split("; ").filter(sets).collect();
+    assert!(set.len() > 2, "{why}");
     for cut in 0..actions {
         let mut server = fresh.clone();
         let (after, ..) = drive(steps.clone(), &mut server, Some(cut));
@@ -627,6 +631,11 @@ fn prerequisites_that_may_be_fixed_are_fixed_with_their_old_value() {
             panic!("cut at {cut}: {:?}", after.ending)
         };
         assert!(why.contains("PF19"), "cut at {cut}: {why}");
+        let mut told: Vec<&str> = why.split("; ").filter(sets).collect();
+        told.sort_unstable();
+        let mut all = set.clone();
+        all.sort_unstable();
+        assert_eq!(told, all, "cut at {cut}");
     }
     server.restart();
     let (conclusion, ..) = drive(steps, &mut server, None);

@@ -80,6 +80,7 @@ fn fixes() -> Vec<Step> {
         database: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         may_fix: BOTH.to_vec(),
         will_fix: Vec::new(),
         options: protocol::ServiceOptions::default(),

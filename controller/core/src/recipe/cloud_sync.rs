@@ -990,6 +990,7 @@ fn readiness_of(
         database: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         // What the service's own file says is how it reaches the cloud, whoever wrote it.

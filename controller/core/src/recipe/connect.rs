@@ -570,9 +570,19 @@ fn mending(
     for step in &mut steps {
         if let Step::Preflight(preflight) = step {
             preflight.may_fix = std::mem::take(&mut preflight.will_fix);
+            // Whatever follows, a person is sent to its wizard.
+            preflight.stays = false;
         }
     }
     steps
+}
+
+/// Whether what is there is as new as what would be installed. Where either is not known an upgrade may be meant.
+fn stays(facts: &Facts, installer: Option<Version>) -> bool {
+    let there = facts.connect.as_ref().and_then(|connect| connect.version);
+    there
+        .zip(installer)
+        .is_some_and(|(there, newest)| there >= newest)
 }
 
 /// The questions to one server alone, before anything is touched.
@@ -601,6 +611,7 @@ pub fn readiness(
         database: absent.then(|| database(entry, server, installer)).flatten(),
         chosen: filtered(entry).map(|(forest, _)| forest.clone()).collect(),
         demands_tls: installer.is_some_and(|version| DEMANDS_TLS.contains(&version)),
+        stays: stays(facts, installer),
         may_fix: Vec::new(),
         will_fix: entry.may_fix.iter().copied().collect(),
         options: ServiceOptions {

@@ -45,6 +45,7 @@ pub(crate) fn moves(
         database: None,
         chosen: Vec::new(),
         demands_tls: false,
+        stays: false,
         may_fix: Vec::new(),
         will_fix: Vec::new(),
         options: ServiceOptions::default(),

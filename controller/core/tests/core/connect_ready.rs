@@ -12,6 +12,7 @@ use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
 use controller_core::recipe::connect;
 use controller_core::topology::{Document, check, parse};
+use protocol::facts::ConnectFacts;
 use protocol::key::SigningKey;
 use protocol::step::{Preflight, Step};
 use protocol::{TargetId, Timestamp, Version};
@@ -94,6 +95,39 @@ fn an_installer_of_the_versions_that_demand_tls_settings_has_them_demanded() {
             panic!("{steps:?}");
         };
         assert_eq!(preflight.demands_tls, demands, "{version}");
+    }
+}
+
+/// What an upgrade alone needs is asked as that where one may be meant: not of a server that is as new as what would be installed.
+#[test]
+fn a_server_that_is_as_new_as_the_installer_is_told_to_stay() {
+    let (topology, _) = parse(&[document("commercial", "settings = {}")]);
+    let (entry, tenant) = (&topology.connect["main"], &topology.tenants["main"]);
+    let (old, new) = (Version::new(2, 5, 190, 0), Version::new(2, 6, 92, 0));
+    for (there, newest, stays) in [
+        (Some(Some(new)), Some(new), true),
+        (Some(Some(new)), Some(old), true),
+        (Some(Some(old)), Some(new), false),
+        (Some(Some(new)), None, false),
+        (Some(None), Some(new), false),
+        (None, Some(new), false),
+    ] {
+        let connect = there.map(|version| ConnectFacts {
+            version,
+            service: None,
+            staging: None,
+            cycle_enabled: None,
+            suspended: None,
+        });
+        let facts = common::facts(None, connect);
+        let steps = connect::readiness(entry, tenant, &target(), &facts, newest);
+        let [Step::Preflight(preflight)] = steps.as_slice() else {
+            panic!("{steps:?}");
+        };
+        assert_eq!(preflight.stays, stays, "{there:?} {newest:?}");
+        // An agent that knows nothing of it is not asked to.
+        let written = serde_json::to_value(preflight).unwrap();
+        assert_eq!(written.get("stays").is_some(), stays);
     }
 }
 

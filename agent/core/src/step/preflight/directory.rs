@@ -7,13 +7,14 @@ use protocol::event::{Finding, Severity, Verdict};
 use protocol::step::{
     BothTools, DirectoryRights, OwnRights, Permission, Preflight, Product, ServedDomain,
 };
-use protocol::suffixes::UserSuffixes;
-use protocol::{DomainName, GmsaName, TargetId, Timestamp, limits};
+use protocol::{DomainName, GmsaName, TargetId, Timestamp};
 
+use super::counted::{anchored, anchors, size, sized};
 use super::forest::{Others, together};
+use super::silent::{Silent, forest_unanswered, size_unanswered, unanswered, untold};
 use super::{Beside, network, or_absent};
 use crate::catalogue::{self, Probe};
-use crate::op::{Counted, DirectoryAccount, FoundGroups, Op};
+use crate::op::{DirectoryAccount, Op};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
 use crate::step::connect_removal;
@@ -41,8 +42,20 @@ pub(super) fn check(
     let mut counted = Vec::new();
     for domain in &preflight.domains {
         let mut about = Vec::new();
+        let at_home = home
+            .as_ref()
+            .is_ok_and(|home| home.as_ref() == Some(&domain.name));
         let directory = controller(preflight.product, domain, cx, &mut about)?;
-        if let Some(directory) = &directory {
+        if let Err(Silent::Answers(why)) = &directory {
+            unanswered(preflight, domain, why, &mut about);
+            if at_home {
+                service_account(preflight, domain, Err(why), cx, &mut about)?;
+            }
+            if preflight.census {
+                counted.push(None);
+            }
+        }
+        if let Ok(directory) = &directory {
             // Who signs in by cloud sync does so by a suffix as well: it is told once, before the agent is there.
             let tell = preflight.census;
             let names = forest(preflight.product, tell, domain, directory, cx, &mut about)?;
@@ -53,7 +66,7 @@ pub(super) fn check(
             let mut key = None;
             if preflight.census {
                 let holds = (preflight.product, preflight.database.is_some());
-                counted.extend(size(holds, directory, cx, &mut about)?);
+                counted.push(size(holds, directory, cx, &mut about)?);
             }
             for both in preflight
                 .both_tools
@@ -62,11 +75,8 @@ pub(super) fn check(
             {
                 anchors(both, directory, cx, &mut about)?;
             }
-            if home
-                .as_ref()
-                .is_ok_and(|home| home.as_ref() == Some(&domain.name))
-            {
-                key = service_account(preflight, domain, directory, cx, &mut about)?;
+            if at_home {
+                key = service_account(preflight, domain, Ok(directory), cx, &mut about)?;
             }
             if suffixes.is_some() || key.is_some() {
                 // Connect's wizard takes it.
@@ -83,7 +93,7 @@ pub(super) fn check(
     if preflight.product == Product::Connect {
         others.ask(preflight, &mut counted, cx, findings)?;
         findings.extend(together(preflight.database.is_some(), &counted));
-        findings.extend(sized(counted.iter().sum(), cx)?);
+        findings.extend(sized(&counted, cx)?);
     }
     if let Some(own) = &own {
         reached.push((own, own_domain(preflight, own, cx, findings)?));
@@ -138,13 +148,18 @@ fn own_domain(
     domain: &ServedDomain,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<Option<Directory>> {
+) -> Flow<Result<Directory, Silent>> {
     let mut about = Vec::new();
     let directory = controller(preflight.product, domain, cx, &mut about)?;
-    if let Some(directory) = &directory {
+    if let Err(Silent::Answers(why)) = &directory {
+        about.push(schema_of(preflight.product, domain, Err(why.clone())));
+        about.push(untold(&catalogue::PF48, why));
+        service_account(preflight, domain, Err(why), cx, &mut about)?;
+    }
+    if let Ok(directory) = &directory {
         schema(preflight.product, domain, directory, cx, &mut about)?;
         systems(directory, cx, &mut about)?;
-        let key = service_account(preflight, domain, directory, cx, &mut about)?;
+        let key = service_account(preflight, domain, Ok(directory), cx, &mut about)?;
         if key.is_some() {
             cx.note_forest(&domain.name, None, key, None)?;
         }
@@ -162,14 +177,15 @@ pub(super) fn of_domain(mut finding: Finding, domain: &ServedDomain) -> Finding 
 fn rights_of(
     name: &GmsaName,
     rights: &OwnRights,
-    reached: &[(&ServedDomain, Option<Directory>)],
+    reached: &[(&ServedDomain, Result<Directory, Silent>)],
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
     let home = &rights.home_domain;
     let own = reached.iter().find(|(domain, _)| domain.name == *home);
     let account = match own {
-        Some((_, Some(directory))) => directory.service_account(name, cx)?,
+        Some((_, Ok(directory))) => directory.service_account(name, cx)?,
+        Some((_, Err(Silent::Answers(why)))) => Err(why.clone()),
         _ => Err(format!(
             "no controller of {home}, where {name} lives, was asked"
         )),
@@ -178,12 +194,18 @@ fn rights_of(
         let mut all = rights.replicates.iter();
         all.find(|one| one.name == domain.name)
     };
-    let wanted = reached
-        .iter()
-        .filter_map(|(domain, directory)| Some((*domain, wanted(domain)?, directory.as_ref()?)));
+    // That one is not reached was said, and stops the server.
+    let wanted = reached.iter().filter_map(|(domain, directory)| {
+        let directory = match directory {
+            Ok(directory) => Ok(directory),
+            Err(Silent::Answers(why)) => Err(why),
+            Err(Silent::Reached) => return None,
+        };
+        Some((*domain, wanted(domain)?, directory))
+    });
     for (domain, written, directory) in wanted {
         let account = (name, home, account.as_ref());
-        for mut finding in given(&catalogue::PF54, account, written, Ok(directory), cx)? {
+        for mut finding in given(&catalogue::PF54, account, written, directory, cx)? {
             // With the domain's credential the work that follows gives them.
             if written.rights == DirectoryRights::Ask {
                 finding.severity = finding.severity.min(Severity::Warn);
@@ -203,7 +225,27 @@ pub(super) fn survey(
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
-    if let Some(mut directory) = controller(product, domain, cx, findings)? {
+    let whole = BothTools {
+        domain: domain.name.clone(),
+        units: Vec::new(),
+        connect_goes: true,
+    };
+    let directory = controller(product, domain, cx, findings)?;
+    if let Err(Silent::Answers(why)) = &directory {
+        forest_unanswered(product, domain, why, findings);
+        if product == Product::ProvisioningAgent {
+            size_unanswered((product, false), why, findings);
+            findings.push(untold(&catalogue::PF49, why));
+            if beside.anchors {
+                findings.push(anchored(&whole, Err(why.clone())));
+            }
+            if beside.gmsa.is_some() {
+                let account = [&catalogue::PF50, &catalogue::PF52, &catalogue::PF54];
+                findings.extend(account.map(|probe| untold(probe, why)));
+            }
+        }
+    }
+    if let Ok(mut directory) = directory {
         directory.account = account.clone();
         forest(product, false, domain, &directory, cx, findings)?;
         if product == Product::Connect && beside.connect_goes {
@@ -213,11 +255,6 @@ pub(super) fn survey(
             size((product, false), &directory, cx, findings)?;
             root_key(&directory, cx, findings)?;
             if beside.anchors {
-                let whole = BothTools {
-                    domain: domain.name.clone(),
-                    units: Vec::new(),
-                    connect_goes: true,
-                };
                 anchors(&whole, &directory, cx, findings)?;
             }
             if let Some((name, host)) = beside.gmsa {
@@ -303,24 +340,26 @@ pub(super) fn controller(
     domain: &ServedDomain,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<Option<Directory>> {
+) -> Flow<Result<Directory, Silent>> {
     let found = cx.domain_controllers(domain.name.as_str())?;
     let hosts = found.clone().unwrap_or_default();
     let count = |hosts: &Vec<String>| format!("{} found", hosts.len());
     findings.push(catalogue::PF22.judge(found, count, |hosts| !hosts.is_empty()));
     let asked = reach(product, domain, hosts, cx, findings)?;
     if asked.iter().all(|(_, root)| root.is_err()) && findings.iter().any(Finding::blocks) {
-        // That it is not reached was said.
-        return Ok(None);
+        return Ok(Err(Silent::Reached));
     }
+    let mut why = Vec::new();
     for (server, root) in &asked {
         findings.extend(of_controller(product, server, root));
+        why.extend(root.as_ref().err().map(|why| named(server, why)));
     }
     let mut roots = asked.into_iter().filter_map(|(_, root)| root.ok());
-    Ok(roots.next().map(|root| Directory {
+    let directory = roots.next().map(|root| Directory {
         root,
         account: DirectoryAccount::Server,
-    }))
+    });
+    Ok(directory.ok_or_else(|| Silent::Answers(why.join("; "))))
 }
 
 /// PF21 and PF25 of one controller.
@@ -501,7 +540,13 @@ fn schema(
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<()> {
-    let schema = directory.schema_version(cx)?;
+    let version = directory.schema_version(cx)?;
+    findings.push(schema_of(product, domain, version));
+    Ok(())
+}
+
+/// The same of what was read.
+pub(super) fn schema_of(product: Product, domain: &ServedDomain, version: Reading<i64>) -> Finding {
     // The agent's gMSA asks for Windows Server 2012; Connect for a forest of 2003 (facts 2.8, 30 is its schema [K]).
     let (least, wanted) = match product {
         Product::ProvisioningAgent => (56, catalogue::PF46.wanted),
@@ -517,10 +562,9 @@ fn schema(
             (least, wanted)
         };
     let mut finding =
-        catalogue::PF46.judge_gently(schema, i64::to_string, |version| *version >= least);
+        catalogue::PF46.judge_gently(version, i64::to_string, |version| *version >= least);
     wanted.clone_into(&mut finding.wanted);
-    findings.push(finding);
-    Ok(())
+    finding
 }
 
 /// PF48: a controller that knows gMSAs.
@@ -534,267 +578,6 @@ fn systems(directory: &Directory, cx: &mut Cx<'_>, findings: &mut Vec<Finding>) 
         all.iter().any(|(_, system)| knows_gmsa(system))
     }));
     Ok(())
-}
-
-/// What cloud sync supports of one domain, and what LocalDB holds for Connect, in objects (1.10, 2.7 [P]).
-const SUPPORTED: u64 = 150_000;
-pub(super) const LOCAL_DB: u64 = 100_000;
-
-/// What cloud sync supports of one group, in members (1.10 [P]).
-const MEMBERS: u32 = 50_000;
-
-/// What the product's table of hardware asks for more objects than the smallest row is for: objects from which on, GB of memory, GB of
-/// disk (2.8 [P]). A server of so much memory shows a little less.
-const HARDWARE: [(u64, u64, u64); 4] = [
-    (50_000, 16, 100),
-    (100_000, 32, 300),
-    (300_000, 32, 450),
-    (600_000, 32, 500),
-];
-
-/// What PF08 is about where the domains' objects were counted.
-pub(super) const COUNTED_HARDWARE: &str = "memory and disk for the objects that were counted";
-
-/// PF08 by what was counted of the domains, where that is more than the smallest row.
-fn sized(objects: u64, cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
-    let row = HARDWARE.iter().rev().find(|(from, ..)| objects >= *from);
-    let Some((_, memory, disk)) = row else {
-        return Ok(None);
-    };
-    let show = |(mib, free): &(u64, u64)| {
-        format!("{mib} MiB of memory, {free} MiB of free disk; {objects} objects or more")
-    };
-    let fine = |(mib, free): &(u64, u64)| *mib >= memory * 950 && *free >= disk * 1024;
-    let mut finding = catalogue::PF08.judge(cx.machine()?, show, fine);
-    COUNTED_HARDWARE.clone_into(&mut finding.what);
-    finding.wanted = format!("{memory} GB of memory and {disk} GB of disk");
-    Ok(Some(finding))
-}
-
-/// What LocalDB holds is about as much (2.7 [P]), so that it warns; express settings always take it (2.4 [I]).
-pub(super) fn in_local_db(finding: &mut Finding) {
-    finding.severity = Severity::Warn;
-    "100000 at most, which LocalDB holds".clone_into(&mut finding.wanted);
-    if finding.verdict != Verdict::Pass {
-        "use a full SQL Server: custom settings with sql_server, or a row for each server in databases; express settings always take LocalDB"
-            .clone_into(&mut finding.fix);
-    }
-}
-
-/// How many objects the domain holds and how large its groups are (PF58), and under which suffixes its users are (PF57). Gives how many were counted.
-pub(super) fn size(
-    (product, full): (Product, bool),
-    directory: &Directory,
-    cx: &mut Cx<'_>,
-    findings: &mut Vec<Finding>,
-) -> Flow<Option<u64>> {
-    let limit = match product {
-        Product::ProvisioningAgent => SUPPORTED,
-        Product::Connect => LOCAL_DB,
-    };
-    // An account that is shown nothing has not counted nothing.
-    let counted = directory
-        .census(&directory.root.domain, limit, cx)?
-        .and_then(|counted| {
-            if counted.users == 0 {
-                return Err("this account is shown no users, or there are none".to_owned());
-            }
-            Ok(counted)
-        });
-    let objects = counted.clone();
-    let number = counted.as_ref().ok().map(|counted| counted.objects);
-    let show = |counted: &Counted| {
-        let more = if counted.whole { "" } else { " or more" };
-        format!("{}{more}", counted.objects)
-    };
-    let mut finding =
-        catalogue::PF58.judge_gently(objects, show, |counted| full || counted.objects <= limit);
-    if product == Product::Connect {
-        in_local_db(&mut finding);
-        // No limit of objects is named for a full SQL Server (2.7); what it needs of its hardware is PF08.
-        if full {
-            "any number, in the full SQL Server that is planned".clone_into(&mut finding.wanted);
-            if finding.verdict != Verdict::Pass {
-                "let an account that sees the domain's users count them"
-                    .clone_into(&mut finding.fix);
-            }
-        }
-    }
-    findings.push(finding);
-    if product == Product::ProvisioningAgent {
-        findings.push(largest_group(directory, cx)?);
-    }
-    // The controller holds what is shown against the tenant, which is not seen here.
-    let show = |counted: &Counted| {
-        let first = (!counted.whole).then_some(counted.objects);
-        UserSuffixes::of(&counted.suffixes, first, counted.beyond > 0).to_string()
-    };
-    let fine = |counted: &Counted| {
-        counted
-            .suffixes
-            .keys()
-            .all(|suffix| may_be_verified(suffix))
-    };
-    // What was not looked at may be otherwise.
-    let counted = counted.and_then(|counted| {
-        if fine(&counted) && (!counted.whole || counted.beyond > 0) {
-            return Err(show(&counted));
-        }
-        Ok(counted)
-    });
-    findings.push(catalogue::PF57.judge(counted, show, fine));
-    Ok(number)
-}
-
-/// PF58 of groups: whether one has more members than cloud sync supports. They are not counted; each group is asked for the one behind.
-fn largest_group(directory: &Directory, cx: &mut Cx<'_>) -> Flow<Finding> {
-    let found = directory.large_groups(MEMBERS, cx)?.and_then(|found| {
-        if !found.larger.is_empty() {
-            return Ok(found);
-        }
-        if !found.members {
-            let none = "this account is shown no member of a group, or there are none";
-            return Err(none.to_owned());
-        }
-        if !found.whole {
-            return Err(format!(
-                "none of the first {} groups; there are more, which are not looked at",
-                found.looked
-            ));
-        }
-        Ok(found)
-    });
-    let show = |found: &FoundGroups| match found.larger.as_slice() {
-        [] => format!("none of {} groups has more than {MEMBERS}", found.looked),
-        larger => {
-            let more = if larger.len() < FoundGroups::TOLD {
-                ""
-            } else {
-                ", and there may be more such groups"
-            };
-            format!("more than {MEMBERS} in {}{more}", larger.join(" and "))
-        }
-    };
-    let mut finding = catalogue::PF58.judge_gently(found, show, |found| found.larger.is_empty());
-    "members of the largest group of the domain".clone_into(&mut finding.what);
-    format!("{MEMBERS} at most, which cloud sync supports of a group")
-        .clone_into(&mut finding.wanted);
-    if finding.verdict != Verdict::Pass {
-        "divide the group, or use Connect Sync for this domain, which takes groups of up to 250000 members"
-            .clone_into(&mut finding.fix);
-    }
-    Ok(finding)
-}
-
-/// PF60: how many users and groups of what Connect synchronizes have the attribute by which both tools know them.
-pub(super) fn anchors(
-    both: &BothTools,
-    directory: &Directory,
-    cx: &mut Cx<'_>,
-    findings: &mut Vec<Finding>,
-) -> Flow<()> {
-    let bases = outermost(&both.units, &directory.root.domain);
-    let mut all = Ok(Anchors::default());
-    for base in &bases {
-        let looked = all.as_ref().map_or(0, |all| all.looked);
-        let left = limits::MAX_ANCHORS.saturating_sub(looked);
-        let counted = directory.census(base, left, cx)?;
-        all = all.and_then(|all| Ok(all.and(&counted?)));
-        if !all.as_ref().is_ok_and(|all| all.whole) {
-            break;
-        }
-    }
-    let all = all.and_then(|all| match all {
-        Anchors { looked: 0, .. } => {
-            Err("this account is shown no users or groups there, or there are none".to_owned())
-        }
-        Anchors {
-            looked,
-            anchored,
-            whole: false,
-        } if looked == anchored => Err(format!(
-            "all of the first {looked}; there are more than {}, which are not looked at",
-            limits::MAX_ANCHORS
-        )),
-        all => Ok(all),
-    });
-    let show = |all: &Anchors| {
-        let more = if all.whole {
-            ""
-        } else {
-            ", and there are more"
-        };
-        format!("{} of {} users and groups{more}", all.anchored, all.looked)
-    };
-    let fine = |all: &Anchors| all.anchored == all.looked;
-    let mut finding = catalogue::PF60.judge_gently(all, show, fine);
-    if !both.connect_goes {
-        finding.severity = finding.severity.min(Severity::Warn);
-    }
-    let scope = match both.units.as_slice() {
-        [] => String::new(),
-        [one] => format!(", in {one}"),
-        many => format!(", in {} organizational units", many.len()),
-    };
-    finding.what = format!("{}{scope}", finding.what);
-    findings.push(finding);
-    Ok(())
-}
-
-/// What was looked at below some organizational units.
-#[derive(Debug, Clone, Copy)]
-struct Anchors {
-    looked: u64,
-    anchored: u64,
-    whole: bool,
-}
-
-impl Default for Anchors {
-    fn default() -> Self {
-        Self {
-            looked: 0,
-            anchored: 0,
-            whole: true,
-        }
-    }
-}
-
-impl Anchors {
-    fn and(self, counted: &Counted) -> Self {
-        Self {
-            looked: self.looked + counted.users + counted.groups,
-            anchored: self.anchored + counted.anchored,
-            whole: self.whole && counted.whole,
-        }
-    }
-}
-
-/// The objects below which is counted: none twice, where one unit lies below another.
-fn outermost(units: &[String], domain: &str) -> Vec<String> {
-    let lower = |unit: &String| unit.to_lowercase().replace(", ", ",");
-    let mut bases = Vec::new();
-    for (at, unit) in units.iter().enumerate() {
-        let own = lower(unit);
-        let above = |other: &String| own.ends_with(&format!(",{}", lower(other)));
-        let before = units[..at].iter().any(|other| lower(other) == own);
-        if !before && !units.iter().any(above) {
-            bases.push(unit.clone());
-        }
-    }
-    if bases.is_empty() {
-        bases.push(domain.to_owned());
-    }
-    bases
-}
-
-/// Whether a suffix can be a verified domain at all: one label alone, and names that no registry gives out, cannot.
-fn may_be_verified(suffix: &str) -> bool {
-    const PRIVATE: [&str; 9] = [
-        "local", "lan", "internal", "intranet", "corp", "home", "test", "example", "invalid",
-    ];
-    suffix
-        .rsplit_once('.')
-        .is_some_and(|(_, top)| !PRIVATE.contains(&top))
 }
 
 /// Windows Server 2012 and later; a controller that is not Windows names itself otherwise and is taken at its schema.
@@ -817,30 +600,40 @@ pub(super) fn disjoint(root: &Root, domain: &DomainName) -> Finding {
 }
 
 /// The gMSA of the home domain: the key that its password comes from, who may retrieve it, encryption types. Gives from when on
-/// the key may be used, where that shows: no account is made before, by whomever.
+/// the key may be used, where that shows: no account is made before, by whomever. Without a controller that answers it says why.
 fn service_account(
     preflight: &Preflight,
     domain: &ServedDomain,
-    directory: &Directory,
+    directory: Result<&Directory, &String>,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
 ) -> Flow<Option<Timestamp>> {
     if preflight.product == Product::Connect {
         return Ok(None);
     }
-    let key = if preflight.gmsa.is_none() || domain.rights == DirectoryRights::Ask {
-        root_key(directory, cx, findings)?
-    } else if preflight.census {
+    let asks = preflight.gmsa.is_none() || domain.rights == DirectoryRights::Ask;
+    let key = match directory {
+        Ok(directory) if asks => root_key(directory, cx, findings)?,
         // Whoever makes the account needs it; that it is judged is their part.
-        directory.kds_usable_from(cx)?.ok().map(|(from, _)| from)
-    } else {
-        None
+        Ok(directory) if preflight.census => {
+            directory.kds_usable_from(cx)?.ok().map(|(from, _)| from)
+        }
+        Ok(_) => None,
+        Err(why) => {
+            findings.extend(asks.then(|| untold(&catalogue::PF49, why)));
+            None
+        }
     };
     let policy = cx.number(product::KERBEROS_KEY, product::KERBEROS_TYPES)?;
     let policy = policy.map(|types| types.map(i64::from));
-    match &preflight.gmsa {
-        Some(name) => membership(name, &preflight.target, &policy, directory, cx, findings)?,
-        None => findings.extend(made_under(&policy)),
+    match (&preflight.gmsa, directory) {
+        (Some(name), Ok(directory)) => {
+            membership(name, &preflight.target, &policy, directory, cx, findings)?;
+        }
+        (Some(_), Err(why)) => {
+            findings.extend([&catalogue::PF50, &catalogue::PF52].map(|probe| untold(probe, why)));
+        }
+        (None, _) => findings.extend(made_under(&policy)),
     }
     Ok(key)
 }
@@ -1018,23 +811,5 @@ mod tests {
                 "{gmsa:?} {own:?}"
             );
         }
-    }
-
-    #[test]
-    fn nothing_is_counted_twice_where_one_unit_lies_below_another() {
-        let units = |all: &[&str]| -> Vec<String> {
-            let all: Vec<String> = all.iter().map(|one| (*one).to_owned()).collect();
-            outermost(&all, "DC=a,DC=test")
-        };
-        assert_eq!(units(&[]), ["DC=a,DC=test"]);
-        assert_eq!(
-            units(&[
-                "OU=x,OU=People,DC=a,DC=test",
-                "ou=people, dc=a, dc=test",
-                "OU=People,DC=a,DC=test",
-                "OU=Groups,DC=a,DC=test",
-            ]),
-            ["ou=people, dc=a, dc=test", "OU=Groups,DC=a,DC=test"]
-        );
     }
 }

@@ -1,11 +1,12 @@
 //! Prerequisites that Entrain may set itself: what the topology lists in `may_fix`, with the old value told.
 
+use protocol::Generation;
 use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::facts::ServiceState;
 use protocol::step::{Fix, Preflight, Product};
 use serde::{Deserialize, Serialize};
 
-use super::policies::Policies;
+use super::policies::{Looked, Policies};
 use crate::op::{Op, RegistryValue};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
@@ -43,6 +44,12 @@ impl Setting {
             return "32-bit v4.0.30319";
         }
         self.key.rsplit('\\').next().unwrap_or(self.key)
+    }
+
+    /// That it was set, as people are told of it.
+    fn told(&self, set: u32, was: &Option<RegistryValue>) -> String {
+        let half = self.half();
+        format!("{} of {half} set to {set} (was {})", self.value, shown(was))
     }
 
     /// Whether Windows is restarted before the product's setup runs: all values of the agent are set before that, then comes a
@@ -128,6 +135,117 @@ pub(super) const SETTINGS: [Setting; 8] = [
 pub(super) const VAULT_NOTE: &str = "VaultSvc";
 pub(super) const VAULT_WAS: &str = "disabled";
 
+/// Name of the value beside the notes that tells which of them the newest run has made that set something.
+const NEWEST: &str = "Newest";
+
+/// What the newest run that set something has set, and whether it has told it: a life of the agent may end between the act and the
+/// event, and nothing that is found right later would tell that it was not always so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newest {
+    /// The bundle's.
+    generation: Generation,
+    /// Names of its notes.
+    notes: Vec<String>,
+    told: bool,
+}
+
+/// What one run of a preflight sets.
+#[derive(Debug, Default)]
+pub(super) struct Fixes {
+    /// Notes of what was set, by this life of the agent or one before it, and is told with this step's end.
+    notes: Vec<String>,
+    /// What was set or left, a sentence each.
+    pub(super) told: Vec<String>,
+}
+
+impl Fixes {
+    /// What an earlier life of the agent has set in this step, and what an earlier run has set and not come to tell. Of either what is
+    /// still so; what somebody has changed since is theirs.
+    pub(super) fn before(cx: &mut Cx<'_>) -> Flow<Self> {
+        let mut all = Self::default();
+        let text = cx.text(product::SET_KEY, NEWEST)?;
+        // One that cannot be read tells nothing; neither does one that is none of its own making.
+        let newest = text.ok().flatten();
+        let newest = newest.and_then(|text| serde_json::from_str::<Newest>(&text).ok());
+        let Some(newest) = newest else {
+            return Ok(all);
+        };
+        let own = cx.resumed() && newest.generation == cx.generation();
+        if newest.told && !own {
+            return Ok(all);
+        }
+        let by = if own {
+            ""
+        } else {
+            " by an earlier run, which had not told it"
+        };
+        for note in newest.notes {
+            if let Some(was_set) = still_set(&note, cx)? {
+                all.told.push(format!("{was_set}{by}"));
+                all.notes.push(note);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Keeps that something is about to be set, before it is noted what it was.
+    fn begin(&mut self, note: &str, cx: &mut Cx<'_>) -> Flow<Reading<()>> {
+        if !self.notes.iter().any(|one| one == note) {
+            self.notes.push(note.to_owned());
+        }
+        self.keep(false, cx)
+    }
+
+    fn keep(&self, told: bool, cx: &mut Cx<'_>) -> Flow<Reading<()>> {
+        let newest = Newest {
+            generation: cx.generation(),
+            notes: self.notes.clone(),
+            told,
+        };
+        let text = serde_json::to_string(&newest).expect("it serializes");
+        keep(NEWEST, &text, cx)
+    }
+
+    /// The step ends with these sentences. Whoever takes it up again in this run tells them all the same; no later run does. Where that
+    /// cannot be kept, the next run tells them once more.
+    pub(super) fn tell(self, cx: &mut Cx<'_>) -> Flow<Vec<String>> {
+        if !self.notes.is_empty() {
+            drop(self.keep(true, cx)?);
+        }
+        Ok(self.told)
+    }
+}
+
+/// What a note tells that Entrain has set, where that is still so.
+fn still_set(note: &str, cx: &mut Cx<'_>) -> Flow<Option<String>> {
+    let Some(text) = cx.text(product::SET_KEY, note)?.ok().flatten() else {
+        return Ok(None);
+    };
+    if note == VAULT_NOTE {
+        let there = cx.service(product::VAULT_SERVICE)?;
+        let is_so = matches!(there, Ok(Some(service)) if service.state != ServiceState::Disabled && !service.automatic);
+        return Ok((is_so && text == VAULT_WAS).then(vault_set));
+    }
+    let setting = SETTINGS.iter().find(|setting| setting.note == note);
+    let Some((setting, note)) = setting.zip(Note::read(&text)) else {
+        return Ok(None);
+    };
+    let there = cx.registry(setting.key, setting.value)?;
+    if there != Ok(Some(RegistryValue::Number(note.set))) {
+        return Ok(None);
+    }
+    Ok(match note.was {
+        Was::Absent => Some(setting.told(note.set, &None)),
+        Was::Value(was) => Some(setting.told(note.set, &Some(was))),
+        Was::Unread => None,
+    })
+}
+
+fn vault_set() -> String {
+    "VaultSvc set from Disabled to Manual".to_owned()
+}
+
 /// What a value was before Entrain set it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -182,7 +300,11 @@ pub(super) fn mends(preflight: &Preflight, policies: &Policies, id: &str) -> boo
 
 /// Has a finding say who mends it: Entrain, when the plan is applied; or whoever makes the policy that sets what it is about. That
 /// policy is named whether or not Entrain may set the value.
-pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [Finding]) {
+pub(super) fn tell(
+    preflight: &Preflight,
+    (policies, looked): (&Policies, &Looked),
+    findings: &mut [Finding],
+) {
     for finding in findings {
         let asked = of(&preflight.will_fix, &finding.id);
         let may = asked || of(&preflight.may_fix, &finding.id);
@@ -190,7 +312,7 @@ pub(super) fn tell(preflight: &Preflight, policies: &Policies, findings: &mut [F
         if finding.verdict == Verdict::Pass || !may && !fails {
             continue;
         }
-        match policies.behind(finding) {
+        match policies.behind(finding, looked) {
             Ok(set) if !set.is_empty() => {
                 let said: Vec<String> = set.iter().map(ToString::to_string).collect();
                 finding.read = format!("{}; {}", finding.read, said.join("; "));
@@ -246,7 +368,7 @@ pub(super) fn fix(
     preflight: &Preflight,
     policies: &Policies,
     cx: &mut Cx<'_>,
-    changed: &mut Vec<String>,
+    changed: &mut Fixes,
 ) -> Flow<()> {
     if preflight.may_fix.contains(&Fix::Tls12) {
         let own = |setting: &&Setting| setting.of.contains(&preflight.product);
@@ -258,26 +380,39 @@ pub(super) fn fix(
     let vault = preflight.product == Product::ProvisioningAgent;
     if vault && preflight.may_fix.contains(&Fix::Vaultsvc) {
         let disabled = matches!(cx.service(product::VAULT_SERVICE)?, Ok(Some(service)) if service.state == ServiceState::Disabled);
-        if disabled && let Some(why) = left(policies, product::VAULT_SERVICE, "") {
-            changed.push(format!("VaultSvc was left disabled: {why}"));
-        } else if disabled && let Err(why) = keep(VAULT_NOTE, VAULT_WAS, cx)? {
-            changed.push(format!("VaultSvc was left disabled: {why}"));
-        } else if disabled {
-            let enabled = cx.perform(Op::EnableService {
-                name: product::VAULT_SERVICE.to_owned(),
-            })?;
-            changed.push(match enabled {
-                Ok(()) => "VaultSvc set from Disabled to Manual".to_owned(),
-                Err(why) => {
-                    let after = cx.service(product::VAULT_SERVICE)?;
-                    let took = matches!(after, Ok(Some(service)) if service.state != ServiceState::Disabled);
-                    let note = not_set(VAULT_NOTE, took, cx)?;
-                    format!("VaultSvc could not be enabled: {why}{note}")
-                }
-            });
+        if disabled {
+            let came = enable(policies, cx, changed)?;
+            changed.told.push(came);
         }
     }
     Ok(())
+}
+
+/// Sets the service to be started by hand; gives what came of it.
+fn enable(policies: &Policies, cx: &mut Cx<'_>, changed: &mut Fixes) -> Flow<String> {
+    let left_so = |why: String| Ok(format!("VaultSvc was left disabled: {why}"));
+    if let Some(why) = left(policies, product::VAULT_SERVICE, "") {
+        return left_so(why);
+    }
+    if let Err(why) = changed.begin(VAULT_NOTE, cx)? {
+        return left_so(why);
+    }
+    if let Err(why) = keep(VAULT_NOTE, VAULT_WAS, cx)? {
+        return left_so(why);
+    }
+    let enabled = cx.perform(Op::EnableService {
+        name: product::VAULT_SERVICE.to_owned(),
+    })?;
+    Ok(match enabled {
+        Ok(()) => vault_set(),
+        Err(why) => {
+            let after = cx.service(product::VAULT_SERVICE)?;
+            let took =
+                matches!(after, Ok(Some(service)) if service.state != ServiceState::Disabled);
+            let note = not_set(VAULT_NOTE, took, cx)?;
+            format!("VaultSvc could not be enabled: {why}{note}")
+        }
+    })
 }
 
 /// Why something is left as it is, where it must be.
@@ -295,7 +430,7 @@ fn set(
     cx: &mut Cx<'_>,
     policies: &Policies,
     (setting, product): (&Setting, Product),
-    changed: &mut Vec<String>,
+    changed: &mut Fixes,
 ) -> Flow<()> {
     let Setting {
         key, value, wanted, ..
@@ -308,7 +443,9 @@ fn set(
     }
     if let Some(why) = left(policies, key, value).or_else(|| no_way_back(&there)) {
         let half = setting.half();
-        changed.push(format!("{value} of {half} was left as it is: {why}"));
+        changed
+            .told
+            .push(format!("{value} of {half} was left as it is: {why}"));
         return Ok(());
     }
     let there = there.unwrap_or_default();
@@ -317,34 +454,40 @@ fn set(
         value: value.to_owned(),
         data: RegistryValue::Number(wanted),
     };
-    // Both noted first: whoever is cut off between note and act has kept what was not lost, and sees a restart too many and
+    // All noted first: whoever is cut off between note and act has kept what was not lost, and sees a restart too many and
     // not one too few.
     let note = Note {
         was: there.clone().map_or(Was::Absent, Was::Value),
         set: wanted,
     };
-    if let Err(why) = keep(setting.note, &note.to_text(), cx)? {
-        changed.push(format!("{value} was left as it is: {why}"));
+    let kept = match changed.begin(setting.note, cx)? {
+        Ok(()) => keep(setting.note, &note.to_text(), cx)?,
+        Err(why) => Err(why),
+    };
+    if let Err(why) = kept {
+        changed
+            .told
+            .push(format!("{value} was left as it is: {why}"));
         return Ok(());
     }
     if setting.restarts_before(product)
         && let Err(why) = cx.perform(Op::RequireRestart)?
     {
         let note = not_set(setting.note, false, cx)?;
-        changed.push(format!(
+        changed.told.push(format!(
             "{value} was left as it is: that a restart is needed could not be noted: {why}{note}"
         ));
         return Ok(());
     }
-    let old = shown(&there);
-    changed.push(match cx.perform(op)? {
-        Ok(()) => format!("{value} of {} set to {wanted} (was {old})", setting.half()),
+    let came = match cx.perform(op)? {
+        Ok(()) => setting.told(wanted, &there),
         Err(why) => {
             let took = cx.registry(key, value)? == Ok(Some(RegistryValue::Number(wanted)));
             let note = not_set(setting.note, took, cx)?;
             format!("{value} could not be set: {why}{note}")
         }
-    });
+    };
+    changed.told.push(came);
     Ok(())
 }
 

@@ -6,7 +6,9 @@ use protocol::event::{Finding, Verdict};
 use protocol::step::{Preflight, Product, ServedDomain};
 use protocol::{DomainName, limits};
 
-use super::directory::{LOCAL_DB, controller, disjoint, in_local_db, of_domain, size, unnamed};
+use super::counted::{Count, LOCAL_DB, in_local_db, size};
+use super::directory::{controller, disjoint, of_domain, unnamed};
+use super::silent::{Silent, size_unanswered, untold};
 use crate::catalogue;
 use crate::procedure::{Cx, Flow};
 use crate::step::directory::Names;
@@ -76,7 +78,7 @@ impl Others {
     pub(super) fn ask(
         self,
         preflight: &Preflight,
-        counted: &mut Vec<u64>,
+        counted: &mut Vec<Count>,
         cx: &mut Cx<'_>,
         findings: &mut Vec<Finding>,
     ) -> Flow<()> {
@@ -86,12 +88,22 @@ impl Others {
             let plain = |name: &String| !name.contains('.');
             let directory = controller(Product::Connect, &domain, cx, &mut about)?;
             about.push(catalogue::PF55.judge_gently(Ok(netbios), Clone::clone, plain));
-            if let Some(directory) = &directory {
-                about.push(disjoint(&directory.root, &domain.name));
-                if preflight.census {
-                    let holds = (Product::Connect, preflight.database.is_some());
-                    counted.extend(size(holds, directory, cx, &mut about)?);
+            let holds = (Product::Connect, preflight.database.is_some());
+            match &directory {
+                Ok(directory) => {
+                    about.push(disjoint(&directory.root, &domain.name));
+                    if preflight.census {
+                        counted.push(size(holds, directory, cx, &mut about)?);
+                    }
                 }
+                Err(Silent::Answers(why)) => {
+                    about.push(untold(&catalogue::PF56, why));
+                    if preflight.census {
+                        size_unanswered(holds, why, &mut about);
+                        counted.push(None);
+                    }
+                }
+                Err(Silent::Reached) => {}
             }
             findings.extend(about.into_iter().map(|one| of_domain(one, &domain)));
         }
@@ -106,7 +118,12 @@ impl Others {
 
 /// PF58 of all domains together: one LocalDB holds what Connect reads of each (2.7 [P]). Nothing of one alone, where all of them fit,
 /// or where a full SQL Server is planned.
-pub(super) fn together(full: bool, counted: &[u64]) -> Option<Finding> {
+pub(super) fn together(full: bool, counts: &[Count]) -> Option<Finding> {
+    let counted: Vec<u64> = counts
+        .iter()
+        .flatten()
+        .map(|(objects, _)| *objects)
+        .collect();
     let sum: u64 = counted.iter().sum();
     if full || counted.len() < 2 || sum <= LOCAL_DB {
         return None;
@@ -124,6 +141,10 @@ mod tests {
 
     #[test]
     fn domains_that_fit_alone_may_be_too_many_together() {
+        let together = |full, counted: &[u64]| {
+            let counts: Vec<Count> = counted.iter().map(|one| Some((*one, true))).collect();
+            super::together(full, &counts)
+        };
         assert!(together(false, &[]).is_none() && together(false, &[60_000, 40_000]).is_none());
         let told = together(false, &[60_000, 40_001]).expect("too many");
         assert_eq!(told.read, "100001 in 2 domains");

@@ -8,7 +8,8 @@ use protocol::step::{Preflight, Product, SignIn};
 use protocol::{DomainName, GmsaName, Version};
 use serde_json::Value;
 
-use super::{fix, halves, or_absent, recording};
+use super::policies::Looked;
+use super::{Recorder, fix, halves, or_absent, recording};
 use crate::catalogue::{self, Probe};
 use crate::op::{RegistryValue, Script};
 use crate::procedure::{Cx, Flow, Reading};
@@ -190,12 +191,12 @@ fn effective(scopes: &[(String, String)]) -> &str {
 }
 
 /// Whether a scope lets the agent's registration run (PF12).
-pub(super) fn registers_under(policy: &str) -> bool {
+fn registers_under(policy: &str) -> bool {
     matches!(policy, "Undefined" | "RemoteSigned")
 }
 
 /// Whether a scope lets signed scripts run, as Connect's are (PF13).
-pub(super) fn runs_under(policy: &str) -> bool {
+fn runs_under(policy: &str) -> bool {
     policy != "Restricted"
 }
 
@@ -248,8 +249,9 @@ fn constrained(finding: &mut Finding, cx: &mut Cx<'_>) -> Flow<()> {
 }
 
 /// SEC3: what is enforced, by either kind of control.
-fn application_control(report: &Report) -> Finding {
+fn application_control(report: &Report, looked: &mut Looked) -> Finding {
     let guard = report.part("codeIntegrity", Value::as_bool);
+    looked.code_integrity = guard == Ok(true);
     let guard = guard.map(|enforced| {
         let user = enforced.then(|| "WDAC: user mode".to_owned());
         user.into_iter().collect()
@@ -257,6 +259,7 @@ fn application_control(report: &Report) -> Finding {
     let locker = report.rows("appLocker", |one| {
         Some(format!("AppLocker: {}", one.as_str()?))
     });
+    looked.app_locker = locker.as_ref().is_ok_and(|locker| !locker.is_empty());
     halves(
         &catalogue::SEC3,
         "none enforced",
@@ -267,12 +270,14 @@ fn application_control(report: &Report) -> Finding {
     )
 }
 
+/// Gives what was read of that which a policy may set in part.
 pub(super) fn powershell(
     preflight: &Preflight,
     report: &Report,
     cx: &mut Cx<'_>,
     findings: &mut Vec<Finding>,
-) -> Flow<()> {
+) -> Flow<Looked> {
+    let mut looked = Looked::default();
     let text = |part: &Value| part.as_str().map(ToOwned::to_owned);
     let version = report.part("powerShell", text);
     findings.push(catalogue::PF11.judge(version, Clone::clone, |version| {
@@ -299,6 +304,12 @@ pub(super) fn powershell(
             .collect();
         scopes.join(", ")
     };
+    let does: fn(&str) -> bool = match preflight.product {
+        Product::ProvisioningAgent => registers_under,
+        Product::Connect => runs_under,
+    };
+    let of_policy = |(scope, policy): &(String, String)| scope == "MachinePolicy" && !does(policy);
+    looked.machine_policy = policies.as_ref().is_ok_and(|all| all.iter().any(of_policy));
     findings.push(match preflight.product {
         Product::ProvisioningAgent => catalogue::PF12.judge(policies, show, |scopes| {
             !scopes.is_empty() && scopes.iter().all(|(_, policy)| registers_under(policy))
@@ -313,7 +324,7 @@ pub(super) fn powershell(
         constrained(&mut mode, cx)?;
     }
     findings.push(mode);
-    findings.push(application_control(report));
+    findings.push(application_control(report, &mut looked));
     if preflight.product == Product::Connect {
         let on = cx.number(product::TRANSCRIPTION_KEY, "EnableTranscripting")?;
         findings.push(catalogue::PF38.judge(on, or_absent, |on| !matches!(on, Some(1))));
@@ -327,13 +338,17 @@ pub(super) fn powershell(
             let on = cx.number(product::IE_ESC_KEY, "IsInstalled")?;
             findings.push(catalogue::PF33.judge(on, or_absent, |on| !matches!(on, Some(1))));
         }
-        let show = |on: &Vec<String>| match on.as_slice() {
+        looked.recorders.clone_from(&recording);
+        let show = |on: &Vec<Recorder>| match on.as_slice() {
             [] => "off".to_owned(),
-            some => some.join(", "),
+            some => {
+                let names: Vec<&str> = some.iter().map(|one| one.name()).collect();
+                names.join(", ")
+            }
         };
         findings.push(catalogue::SEC1.judge(Ok(recording), show, Vec::is_empty));
     }
-    Ok(())
+    Ok(looked)
 }
 
 /// A number that somebody sets. What is there and is no number is not taken for nothing: what Windows makes of it is not known.

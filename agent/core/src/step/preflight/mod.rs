@@ -1,6 +1,7 @@
 //! Preflight: what must hold before anything is touched. The probes are those of the [catalogue](crate::catalogue). Every
 //! answer is recorded; one that blocks ends the run.
 
+mod counted;
 mod database;
 mod directory;
 mod fix;
@@ -9,6 +10,7 @@ mod host;
 mod network;
 mod policies;
 mod product_state;
+mod silent;
 mod undo;
 
 pub(super) use host::restart_pending;
@@ -67,6 +69,8 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
     let (mut findings, policies) = probe(preflight, cx)?;
     let mut fixed = Vec::new();
     if !preflight.may_fix.is_empty() {
+        let mut fixes = fix::Fixes::before(cx)?;
+        let before = fixes.told.len();
         // Whoever was cut off in the middle of mending finds the restart that it has called for.
         let resumed = cx.resumed();
         let left = |finding: &&Finding| {
@@ -76,13 +80,13 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
         };
         // Nothing is touched on a server that something else stops.
         if findings.iter().filter(left).count() == 0 {
-            fix::fix(preflight, &policies, cx, &mut fixed)?;
+            fix::fix(preflight, &policies, cx, &mut fixes)?;
         }
-        if !fixed.is_empty() {
+        if fixes.told.len() > before {
             // What a domain holds is no different now.
             let counted = |finding: &Finding| {
                 ["PF57", "PF58", "PF60"].contains(&finding.id.as_str())
-                    || finding.what == directory::COUNTED_HARDWARE
+                    || finding.what == counted::COUNTED_HARDWARE
             };
             let counts = findings.into_iter().filter(counted);
             let counts: Vec<Finding> = counts.collect();
@@ -94,6 +98,7 @@ pub fn check(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<Complete> {
             findings = probe(&again, cx)?.0;
             findings.extend(counts);
         }
+        fixed = fixes.tell(cx)?;
     }
     cx.note(&findings)?;
     if let Some(mut failure) = blocks(preflight, &findings) {
@@ -132,7 +137,7 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<(Vec<Finding>, Policies
     let report = host::inspect(preflight, cx)?;
     let policies = Policies::ask(preflight.gmsa.as_ref(), cx)?;
     host::windows(preflight, &report, cx, &mut findings)?;
-    host::powershell(preflight, &report, cx, &mut findings)?;
+    let looked = host::powershell(preflight, &report, cx, &mut findings)?;
     host::cryptography(preflight, cx, &mut findings)?;
     product_state::check(preflight, (&report, &policies), cx, &mut findings)?;
     directory::check(preflight, &report, cx, &mut findings)?;
@@ -140,7 +145,7 @@ fn probe(preflight: &Preflight, cx: &mut Cx<'_>) -> Flow<(Vec<Finding>, Policies
     if let Some(database) = &preflight.database {
         database::check(&preflight.target, database, cx, &mut findings)?;
     }
-    fix::tell(preflight, &policies, &mut findings);
+    fix::tell(preflight, (&policies, &looked), &mut findings);
     Ok((findings, policies))
 }
 
@@ -242,30 +247,47 @@ fn or_absent<T: ToString>(value: &Option<T>) -> String {
         .map_or_else(|| "absent".to_owned(), ToString::to_string)
 }
 
+/// What of PowerShell writes a cmdlet's parameters to a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorder {
+    /// Its logging of modules.
+    ModuleLogging,
+    /// Its transcripts.
+    Transcription,
+}
+
+impl Recorder {
+    /// As people are told of it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ModuleLogging => "module logging",
+            Self::Transcription => "transcription",
+        }
+    }
+
+    /// Key and value that switch it on.
+    const fn set_by(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ModuleLogging => (product::MODULE_LOGGING_KEY, "EnableModuleLogging"),
+            Self::Transcription => (product::TRANSCRIPTION_KEY, "EnableTranscripting"),
+        }
+    }
+}
+
 /// Which PowerShell logging is on that would write a cmdlet's parameters, and so a secret, to a log.
 ///
 /// # Errors
 /// While outcomes are missing.
-pub fn recording(cx: &mut Cx<'_>) -> Flow<Vec<String>> {
+pub fn recording(cx: &mut Cx<'_>) -> Flow<Vec<Recorder>> {
     let mut on = Vec::new();
-    for (key, value, name) in [
-        (
-            product::MODULE_LOGGING_KEY,
-            "EnableModuleLogging",
-            "module logging",
-        ),
-        (
-            product::TRANSCRIPTION_KEY,
-            "EnableTranscripting",
-            "transcription",
-        ),
-    ] {
+    for recorder in [Recorder::ModuleLogging, Recorder::Transcription] {
+        let (key, value) = recorder.set_by();
         // What cannot be read counts as on: a secret is at stake.
         if cx
             .number(key, value)?
             .map_or(true, |value| value.is_some_and(|value| value != 0))
         {
-            on.push(name.to_owned());
+            on.push(recorder);
         }
     }
     Ok(on)

@@ -8,13 +8,12 @@ use protocol::GmsaName;
 use protocol::event::Finding;
 use serde_json::Value;
 
-use crate::catalogue;
 use crate::op::Script;
 use crate::procedure::{Cx, Flow, Reading};
 use crate::product;
 use crate::step::report::Report;
 
-use super::host;
+use super::Recorder;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -44,6 +43,8 @@ pub(super) struct Set {
     pub(super) local: bool,
     /// It is an item of the policy's preferences.
     preference: bool,
+    /// That item is meant for some computers alone (item-level targeting, whose form is [K]); whether for this one is not judged.
+    aimed: bool,
 }
 
 impl Set {
@@ -55,6 +56,7 @@ impl Set {
             policy: text("policy")?,
             local: row["local"].as_bool().unwrap_or(false),
             preference: false,
+            aimed: false,
         })
     }
 
@@ -62,6 +64,7 @@ impl Set {
     fn item(row: &Value) -> Option<Self> {
         Some(Self {
             preference: true,
+            aimed: row["aimed"].as_bool().unwrap_or(false),
             ..Self::read(row)?
         })
     }
@@ -84,10 +87,12 @@ impl Set {
 
     /// How it sets it, where that is not as policies do, to be put behind what it does.
     pub(super) const fn by(&self) -> &'static str {
-        if self.preference {
-            " by a preference"
-        } else {
-            ""
+        match (self.preference, self.aimed) {
+            (false, _) => "",
+            (true, false) => " by a preference",
+            (true, true) => {
+                " by a preference with item-level targeting, of which it is not judged whether it means this server"
+            }
         }
     }
 }
@@ -115,46 +120,49 @@ enum Part {
     Below(&'static str),
 }
 
+/// What was read where a policy may be behind some of it alone: by that it is looked for, and not by the words of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// Of the execution policies the one that a group policy sets does not do.
+    pub(super) machine_policy: bool,
+    /// What PowerShell records.
+    pub(super) recorders: Vec<Recorder>,
+    pub(super) app_locker: bool,
+    /// WDAC.
+    pub(super) code_integrity: bool,
+}
+
 /// What lies behind a probe's answer, as far as the answer is about it.
-fn parts(finding: &Finding) -> Vec<Part> {
-    let read = finding.read.as_str();
-    let transcription = Part::Value(product::TRANSCRIPTION_KEY, "EnableTranscripting");
+fn parts(finding: &Finding, looked: &Looked) -> Vec<Part> {
     let when = |about: bool, part: Part| about.then_some(part);
+    let recorder = |one: Recorder| {
+        let (key, value) = one.set_by();
+        when(looked.recorders.contains(&one), Part::Value(key, value))
+    };
     let some: Vec<Option<Part>> = match finding.id.as_str() {
         // Of the scopes one alone is a policy of this server; the others are set otherwise.
-        "PF12" | "PF13" => {
-            let refuses = |scope: &str| {
-                let policy = scope.trim().strip_prefix("MachinePolicy ");
-                let fine = if finding.id == catalogue::PF12.id {
-                    host::registers_under
-                } else {
-                    host::runs_under
-                };
-                policy.is_some_and(|policy| !fine(policy))
-            };
-            let value = Part::Value(product::POWERSHELL_POLICY_KEY, "ExecutionPolicy");
-            vec![when(read.split(',').any(refuses), value)]
-        }
+        "PF12" | "PF13" => vec![when(
+            looked.machine_policy,
+            Part::Value(product::POWERSHELL_POLICY_KEY, "ExecutionPolicy"),
+        )],
+        "PF33" => vec![Some(Part::Value(product::IE_ESC_KEY, "IsInstalled"))],
         "PF35" => vec![Some(Part::Option(
             product::NTLM_KEY,
             "RestrictSendingNTLMTraffic",
         ))],
         "PF36" => vec![Some(Part::Option(product::FIPS_KEY, "Enabled"))],
-        "PF38" => vec![Some(transcription)],
+        "PF38" => {
+            let (key, value) = Recorder::Transcription.set_by();
+            vec![Some(Part::Value(key, value))]
+        }
         "SEC1" => vec![
-            when(
-                read.contains("module logging"),
-                Part::Value(product::MODULE_LOGGING_KEY, "EnableModuleLogging"),
-            ),
-            when(read.contains("transcription"), transcription),
+            recorder(Recorder::ModuleLogging),
+            recorder(Recorder::Transcription),
         ],
         "SEC3" => vec![
+            when(looked.app_locker, Part::Below(product::APPLOCKER_KEY)),
             when(
-                read.contains("AppLocker: "),
-                Part::Below(product::APPLOCKER_KEY),
-            ),
-            when(
-                read.contains("WDAC: "),
+                looked.code_integrity,
                 Part::Below(product::CODE_INTEGRITY_KEY),
             ),
         ],
@@ -255,8 +263,8 @@ impl Policies {
     }
 
     /// What policies set of that which a finding is about.
-    pub(super) fn behind(&self, finding: &Finding) -> Result<Vec<&Set>, &str> {
-        let all = parts(finding).into_iter();
+    pub(super) fn behind(&self, finding: &Finding, looked: &Looked) -> Result<Vec<&Set>, &str> {
+        let all = parts(finding, looked).into_iter();
         all.filter_map(|part| self.of(part).transpose()).collect()
     }
 }
@@ -266,7 +274,7 @@ mod tests {
     use protocol::event::Verdict;
 
     use super::*;
-    use crate::catalogue::Probe;
+    use crate::catalogue::{self, Probe};
 
     fn set(at: &str, value: &str, policy: &str) -> Set {
         Set {
@@ -275,6 +283,7 @@ mod tests {
             policy: policy.to_owned(),
             local: false,
             preference: false,
+            aimed: false,
         }
     }
 
@@ -287,9 +296,9 @@ mod tests {
         }
     }
 
-    fn behind(all: &Policies, probe: &Probe, read: &str) -> Vec<String> {
-        let finding = probe.finding(read, Verdict::Fail);
-        let set = all.behind(&finding).unwrap().into_iter();
+    fn behind(all: &Policies, probe: &Probe, looked: &Looked) -> Vec<String> {
+        let finding = probe.finding("as it was read", Verdict::Fail);
+        let set = all.behind(&finding, looked).unwrap().into_iter();
         set.map(|one| one.policy.clone()).collect()
     }
 
@@ -298,14 +307,15 @@ mod tests {
     fn a_policy_is_named_for_its_own_scope_alone() {
         let key = format!("HKLM\\{}", product::POWERSHELL_POLICY_KEY);
         let all = policies(vec![set(&key, "ExecutionPolicy", "P")], Ok(Vec::new()));
-        let of = |probe, read| behind(&all, probe, read);
-        let bad = "MachinePolicy Unrestricted, LocalMachine RemoteSigned";
-        let other = "LocalMachine Unrestricted, MachinePolicy RemoteSigned";
-        assert_eq!(of(&catalogue::PF12, bad), ["P"]);
-        assert_eq!(of(&catalogue::PF12, other), [""; 0]);
-        // Connect takes whatever lets signed scripts run.
-        assert_eq!(of(&catalogue::PF13, bad), [""; 0]);
-        assert_eq!(of(&catalogue::PF13, "MachinePolicy Restricted"), ["P"]);
+        for (machine_policy, named) in [(true, &["P"][..]), (false, &[])] {
+            let looked = Looked {
+                machine_policy,
+                ..Looked::default()
+            };
+            for probe in [&catalogue::PF12, &catalogue::PF13] {
+                assert_eq!(behind(&all, probe, &looked), named);
+            }
+        }
     }
 
     #[test]
@@ -315,14 +325,58 @@ mod tests {
             set(product::MODULE_LOGGING_KEY, "EnableModuleLogging", "log"),
         ];
         let all = policies(values, Ok(Vec::new()));
-        let of = |probe, read| behind(&all, probe, read);
-        assert_eq!(of(&catalogue::SEC3, "WDAC: user mode"), [""; 0]);
-        assert_eq!(of(&catalogue::SEC3, "AppLocker: Exe"), ["locker"]);
-        assert_eq!(of(&catalogue::SEC1, "transcription"), [""; 0]);
-        assert_eq!(
-            of(&catalogue::SEC1, "module logging, transcription"),
-            ["log"]
-        );
+        let of = |probe, looked| behind(&all, probe, &looked);
+        let controlled = |app_locker| Looked {
+            app_locker,
+            code_integrity: true,
+            ..Looked::default()
+        };
+        assert_eq!(of(&catalogue::SEC3, controlled(false)), [""; 0]);
+        assert_eq!(of(&catalogue::SEC3, controlled(true)), ["locker"]);
+        let recorded = |recorders: &[Recorder]| Looked {
+            recorders: recorders.to_vec(),
+            ..Looked::default()
+        };
+        let transcription = recorded(&[Recorder::Transcription]);
+        assert_eq!(of(&catalogue::SEC1, transcription), [""; 0]);
+        let both = recorded(&[Recorder::ModuleLogging, Recorder::Transcription]);
+        assert_eq!(of(&catalogue::SEC1, both), ["log"]);
+    }
+
+    /// Whatever sets the value that a wizard's sign-in page needs is named, and of an item of preferences that is meant for some computers
+    /// alone it is said that nobody has looked for which.
+    #[test]
+    fn a_preference_that_is_aimed_is_named_with_that() {
+        let row = |aimed: Value| {
+            serde_json::json!({
+                "at": product::IE_ESC_KEY, "value": "IsInstalled", "policy": "P", "local": false, "aimed": aimed,
+            })
+        };
+        for (aimed, said) in [
+            (Value::Bool(false), ""),
+            (Value::Null, ""),
+            (
+                Value::Bool(true),
+                " with item-level targeting, of which it is not judged whether it means this server",
+            ),
+        ] {
+            let mut all = policies(Vec::new(), Ok(Vec::new()));
+            all.preferences = Ok(vec![Set::item(&row(aimed)).unwrap()]);
+            let finding = catalogue::PF33.finding("1", Verdict::Fail);
+            let looked = Looked::default();
+            let told: Vec<String> = all
+                .behind(&finding, &looked)
+                .unwrap()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(
+                told,
+                [format!(
+                    "policy \"P\" sets IsInstalled by a preference{said}"
+                )]
+            );
+        }
     }
 
     /// Security options are told by themselves: what they do not tell is unknown of them alone.
@@ -330,8 +384,9 @@ mod tests {
     fn security_options_that_are_not_told_are_unknown_by_themselves() {
         let all = policies(Vec::new(), Err("no such class".to_owned()));
         let fips = catalogue::PF36.finding("1", Verdict::Fail);
-        assert_eq!(all.behind(&fips), Err("no such class"));
-        assert_eq!(behind(&all, &catalogue::PF17, "absent"), [""; 0]);
+        let looked = Looked::default();
+        assert_eq!(all.behind(&fips, &looked), Err("no such class"));
+        assert_eq!(behind(&all, &catalogue::PF17, &looked), [""; 0]);
         assert_eq!(all.owns("PF17"), Ok(false));
     }
 
@@ -344,7 +399,8 @@ mod tests {
             set(key, "SchUseStrongCrypto", "does not"),
         ];
         let all = policies(values, Ok(Vec::new()));
-        assert_eq!(behind(&all, &catalogue::PF18, "absent"), ["counts"]);
+        let looked = Looked::default();
+        assert_eq!(behind(&all, &catalogue::PF18, &looked), ["counts"]);
         assert_eq!(all.owns("PF18"), Ok(true));
     }
 }

@@ -1,6 +1,6 @@
 //! Probes of what the two products are on this server already, and of what they will need there.
 
-use protocol::event::{Finding, Owner, Verdict};
+use protocol::event::{Finding, Owner, Severity, Verdict};
 use protocol::step::{Preflight, Product};
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ pub(super) fn check(
             let show = |ready: &bool| if *ready { "ready" } else { "not ready" }.to_owned();
             findings.push(catalogue::PF70.judge(ready, show, |ready| *ready));
             if present {
-                engine_state(report, findings);
+                engine_state(preflight.stays, report, findings);
                 findings.extend(engine::before_upgrade(cx)?);
             }
         }
@@ -80,10 +80,19 @@ pub(super) fn other_purpose(cx: &mut Cx<'_>) -> Flow<Finding> {
     Ok(catalogue::PF76.judge(seen, show, Vec::is_empty))
 }
 
-/// As an export by name shows it.
-const ALL_SERVICES: &str = r"NT SERVICE\ALL SERVICES";
+/// As an export by name shows it, and by its identifier.
+const ALL_SERVICES: [&str; 2] = [r"NT SERVICE\ALL SERVICES", "S-1-5-80-0"];
 
-/// PF34: who holds the right, and whether a policy of the domain sets it.
+/// Whether a holder of a right is well known and has no account of a domain in it: services' own accounts and their group (S-1-5-80),
+/// Local Service and Network Service. As [K] the same holds of Local System, application pools (82) and virtual machines (83).
+fn none_of_a_domain(holder: &str) -> bool {
+    let whole = ["S-1-5-18", "S-1-5-19", "S-1-5-20"];
+    let below = ["S-1-5-80-", "S-1-5-82-", "S-1-5-83-", r"NT SERVICE\"];
+    whole.contains(&holder) || below.iter().any(|start| holder.starts_with(start))
+}
+
+/// PF34: who holds the right, and whether a policy of the domain sets it. Where one does, the services' own group and the gMSA must be
+/// among them; the gMSA may be so by a group that is named, which is not looked up here.
 fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
     let right = report.part("logonRight", |part| {
         let name = |one: &Value| one.as_str().map(ToOwned::to_owned);
@@ -98,31 +107,35 @@ fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
     });
     let local = report.part("logonRight", |part| part["local"].as_bool());
     let policy = right.as_ref().map_or("", |(policy, ..)| policy).to_owned();
-    // S-1-5-80-0 is NT SERVICE\ALL SERVICES.
-    let services = |holders: &[String]| {
-        holders
-            .iter()
-            .any(|who| who == "S-1-5-80-0" || who == ALL_SERVICES)
-    };
     let right = right.and_then(|(policy, holders, gmsa)| {
+        let services = holders
+            .iter()
+            .any(|who| ALL_SERVICES.contains(&who.as_str()));
         let named = !gmsa.is_empty() && holders.contains(&gmsa);
-        if policy.is_empty() || named || !services(&holders) {
-            return Ok((policy, holders));
+        let fine = policy.is_empty() || services && named;
+        // Whoever else is named may have it among its members.
+        let others = holders.iter().filter(|who| !none_of_a_domain(who));
+        let others: Vec<&str> = others.map(String::as_str).collect();
+        if !fine && services && !others.is_empty() {
+            return Err(format!(
+                "policy \"{policy}\" sets it for {}: whether the gMSA is in {} cannot be told here",
+                holders.join(", "),
+                others.join(" or ")
+            ));
         }
-        Err(format!(
-            "policy \"{policy}\" sets it for {}: whether the gMSA is in one of these groups cannot be told here",
-            holders.join(", ")
-        ))
+        Ok((policy, holders, fine))
     });
-    let show = |(policy, holders): &(String, Vec<String>)| {
+    let show = |(policy, holders, _): &(String, Vec<String>, bool)| {
         let by = match policy.as_str() {
             "" => "no policy sets it".to_owned(),
             name => format!("policy \"{name}\" sets it"),
         };
-        format!("{by}; held by {}", holders.join(", "))
+        match holders.as_slice() {
+            [] => format!("{by}; held by nobody"),
+            some => format!("{by}; held by {}", some.join(", ")),
+        }
     };
-    let fine = |(policy, holders): &(String, Vec<String>)| policy.is_empty() || services(holders);
-    let mut finding = catalogue::PF34.judge_gently(right, show, fine);
+    let mut finding = catalogue::PF34.judge_gently(right, show, |(_, _, fine)| *fine);
     if finding.verdict != Verdict::Pass && !policy.is_empty() {
         finding.fix = format!(
             "have policy \"{policy}\" allow NT SERVICE\\ALL SERVICES and the gMSA, where it is made: what a policy sets is left as it is"
@@ -167,11 +180,11 @@ fn edited(report: &Report) -> Finding {
     catalogue::PF72.judge(files, show, String::is_empty)
 }
 
-/// What an upgrade needs of an engine that is there.
-fn engine_state(report: &Report, findings: &mut Vec<Finding>) {
+/// What an upgrade needs of an engine that is there; of one that stays as it is, it warns.
+fn engine_state(stays: bool, report: &Report, findings: &mut Vec<Finding>) {
     findings.push(edited(report));
     let text = |one: &Value| one.as_str().map(ToOwned::to_owned);
-    findings.push(halves(
+    let mut idle = halves(
         &catalogue::PF73,
         "idle",
         [
@@ -181,8 +194,14 @@ fn engine_state(report: &Report, findings: &mut Vec<Finding>) {
             ),
             ("whether a run is under way", report.rows("runs", text)),
         ],
-    ));
+    );
     let hours = report.part("settingsExportHours", Value::as_u64);
     let show = |hours: &u64| format!("the newest is {hours} hours old");
-    findings.push(catalogue::PF74.judge(hours, show, |hours| *hours < 24));
+    let mut export = catalogue::PF74.judge(hours, show, |hours| *hours < 24);
+    if stays {
+        for finding in [&mut idle, &mut export] {
+            finding.severity = finding.severity.min(Severity::Warn);
+        }
+    }
+    findings.extend([idle, export]);
 }
