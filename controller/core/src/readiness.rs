@@ -7,8 +7,8 @@ use std::time::Duration;
 use protocol::event::{Finding, Owner, Verdict};
 use protocol::key::PublicKey;
 use protocol::signed::{Ending, Receipt, RoleKeys, Verified, verify};
-use protocol::step::{Preflight, Step};
-use protocol::{BundleId, Digest, GmsaName, RolloutId, TargetId, Timestamp};
+use protocol::step::{Preflight, Product, Step};
+use protocol::{BundleId, Digest, GmsaName, RolloutId, StepIndex, TargetId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::answered::{Answers, attested};
@@ -36,15 +36,18 @@ pub struct Readiness {
     pub essence: Option<Digest>,
     /// How many probes were asked.
     pub probes: usize,
-    /// What blocks, a sentence each with who mends it.
-    pub blocks: Vec<String>,
-    /// What could not be told.
-    pub untold: Vec<Finding>,
+    /// What blocks, a sentence each with who mends it, and by whose preflight: on a server with both products each is asked for its own.
+    pub blocks: Vec<(Option<Product>, String)>,
+    /// What could not be told, likewise.
+    pub untold: Vec<(Option<Product>, Finding)>,
     /// The gMSA that it was asked about.
     pub gmsa: Option<GmsaName>,
     /// What was asked of it, as its plan had it.
     pub asked: Asked,
 }
+
+/// What a probe said, and at which step of its bundle.
+pub type Told = (StepIndex, Finding);
 
 /// The newest of each server.
 pub type Receipts = BTreeMap<TargetId, Readiness>;
@@ -96,12 +99,13 @@ pub struct Named {
 }
 
 /// The receipt of a preflight, where that agent has signed it for that bundle and it has an answer: who broke off is neither ready
-/// nor blocked. `seen` is the server's lasting facts, `findings` what its probes said, `steps` those of the bundle, as the plan has them.
+/// nor blocked. `seen` is the server's lasting facts, `findings` what its probes said and at which step, `steps` those of the bundle, as the
+/// plan has them.
 #[must_use]
 pub fn of(
     (target, key, bundle): (&TargetId, PublicKey, BundleId),
     (envelope, ending): (&str, &Ending),
-    (findings, gmsa, steps): (&[Finding], Option<GmsaName>, &[Step]),
+    (findings, gmsa, steps): (&[Told], Option<GmsaName>, &[Step]),
     seen: Option<Digest>,
     now: Timestamp,
 ) -> Option<Readiness> {
@@ -113,14 +117,22 @@ pub fn of(
     if receipt.target != *target || receipt.bundle != bundle || receipt.ending != *ending {
         return None;
     }
-    let blocks: Vec<String> = findings
+    let product = |step: StepIndex| {
+        let step = steps.get(usize::from(step.0))?;
+        if let Step::Preflight(asked) = step {
+            return Some(asked.product);
+        }
+        (*step == Step::ReadConnectSettings).then_some(Product::Connect)
+    };
+    let blocks: Vec<(Option<Product>, String)> = findings
         .iter()
-        .filter(|one| one.blocks())
-        .map(sentence)
+        .filter(|(_, one)| one.blocks())
+        .map(|(step, one)| (product(*step), sentence(one)))
         .collect();
     let untold = findings
         .iter()
-        .filter(|one| one.verdict == Verdict::CannotTell && !one.blocks());
+        .filter(|(_, one)| one.verdict == Verdict::CannotTell && !one.blocks())
+        .map(|(step, one)| (product(*step), one.clone()));
     let answered = match ending {
         // One that went on under an override of G8 is blocked all the same.
         Ending::Completed => !findings.is_empty(),
@@ -133,7 +145,7 @@ pub fn of(
         receipt: Digest::of(envelope.as_bytes()),
         essence: seen,
         probes: findings.len(),
-        untold: untold.cloned().collect(),
+        untold: untold.collect(),
         blocks,
         gmsa,
         asked: Asked::of(steps, &receipt.steps),
@@ -175,12 +187,13 @@ impl Readiness {
         }
     }
 
-    /// How it stands to a plan that is made at `now`, while that server is `essence` and `asks` is what would be asked of it, with what
-    /// people have attested.
+    /// How it stands to a plan about `product` that is made at `now`, while that server is `essence` and `asks` is what would be asked of
+    /// it, with what people have attested. What was found of the other product stops nothing of this one.
     #[must_use]
     pub fn standing(
         &self,
-        (target, essence, asks): (&TargetId, Option<Digest>, Option<&Preflight>),
+        (target, product): (&TargetId, Option<Product>),
+        (essence, asks): (Option<Digest>, Option<&Preflight>),
         answers: &Answers,
         now: Timestamp,
     ) -> Standing {
@@ -203,14 +216,20 @@ impl Readiness {
             );
             return Standing::NotRead { why };
         }
-        let (mut untold, mut said) = (self.asked.unasked.clone(), Vec::new());
-        for finding in &self.untold {
+        let own = |of: Option<Product>| of.is_none() || product.is_none() || of == product;
+        let unasked = self.asked.unasked.iter();
+        let unasked = unasked.filter(|(of, _)| own(Some(*of)));
+        let mut untold: Vec<String> = unasked.map(|(_, why)| why.clone()).collect();
+        let mut said = Vec::new();
+        for (_, finding) in self.untold.iter().filter(|(of, _)| own(*of)) {
             match attested(answers, (target, self.gmsa.as_ref()), finding, now) {
                 Some(one) => said.push(format!("{} ({}): {}", one.id, one.what, one.sentence)),
                 None => untold.push(sentence(finding)),
             }
         }
-        if self.blocks.is_empty() {
+        let blocks = self.blocks.iter().filter(|(of, _)| own(*of));
+        let blocks: Vec<String> = blocks.map(|(_, block)| block.clone()).collect();
+        if blocks.is_empty() {
             Standing::Ready {
                 by: named,
                 untold,
@@ -219,7 +238,7 @@ impl Readiness {
         } else {
             Standing::Blocked {
                 by: named,
-                blocks: self.blocks.clone(),
+                blocks,
                 untold,
                 attested: said,
             }
@@ -246,7 +265,8 @@ pub fn tell(plan: &mut Plan, fleet: &Fleet, inputs: Inputs<'_>, now: Timestamp) 
                 let facts = known.and_then(|known| known.facts.as_ref());
                 let essence = facts.map(|(_, facts)| facts.essence());
                 let asks = asked::would_ask(inputs, target, &part.lane);
-                receipt.standing((target, essence, asks.as_ref()), fleet.answers(), now)
+                let of = (target, asked::product_of(&part.lane));
+                receipt.standing(of, (essence, asks.as_ref()), fleet.answers(), now)
             },
         );
         if let Standing::Blocked { by, blocks, .. } = &standing {

@@ -118,7 +118,7 @@ impl Fleet {
             others,
             orders,
             receipt: closed.map(Readiness::named),
-            unasked: closed.map_or_else(Vec::new, |one| one.asked.unasked.clone()),
+            unasked: closed.map_or_else(Vec::new, |one| one.asked.sentences()),
             done,
             ..nothing
         })

@@ -11,8 +11,8 @@ use crate::recipe::{cloud_sync, connect};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asked {
     preflights: Vec<Preflight>,
-    /// What was to be asked and was not, a sentence each.
-    pub unasked: Vec<String>,
+    /// What was to be asked and was not, a sentence each, with the product that it is about.
+    pub unasked: Vec<(Product, String)>,
 }
 
 impl Asked {
@@ -29,18 +29,24 @@ impl Asked {
                     all.preflights.push(asked.clone());
                     continue;
                 }
-                all.unasked.push(format!(
+                let why = format!(
                     "what {} needs was not asked: the run had ended before; entrain preflight asks it once the agent on the server is upgraded, or what blocks is mended",
                     named(asked.product)
-                ));
-            } else if !begun && *step == Step::ReadConnectSettings {
-                all.unasked.push(
-                    "the settings of Connect Sync were not read: the run had ended before"
-                        .to_owned(),
                 );
+                all.unasked.push((asked.product, why));
+            } else if !begun && *step == Step::ReadConnectSettings {
+                let why = "the settings of Connect Sync were not read: the run had ended before";
+                all.unasked.push((Product::Connect, why.to_owned()));
             }
         }
         all
+    }
+
+    /// What was to be asked and was not, of whichever product.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let all = self.unasked.iter();
+        all.map(|(_, sentence)| sentence.clone()).collect()
     }
 
     /// How what would be asked now differs from what was, in words; `None` where it is the same.
@@ -76,6 +82,7 @@ impl Asked {
             "what its account must have",
         );
         other(then.demands_tls != now.demands_tls, "the installer");
+        other(then.stays != now.stays, "whether it is upgraded");
         other(
             then.both_tools != now.both_tools,
             "whether Connect synchronizes its domains",
@@ -86,6 +93,16 @@ impl Asked {
             said.push("other arguments".to_owned());
         }
         Some(said.join(", "))
+    }
+}
+
+/// The product that a lane of a plan is about.
+#[must_use]
+pub(super) fn product_of(lane: &str) -> Option<Product> {
+    if lane.starts_with("agents.") {
+        Some(Product::ProvisioningAgent)
+    } else {
+        lane.starts_with("connect.").then_some(Product::Connect)
     }
 }
 

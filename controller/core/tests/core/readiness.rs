@@ -16,12 +16,13 @@ use controller_core::record::Record;
 use controller_core::topology::parse;
 use protocol::answers::DirectoryAnswers;
 use protocol::event::{Event, Failure, Finding, Owner, Severity, Verdict};
-use protocol::facts::ConnectFacts;
+use protocol::facts::{ConnectFacts, ProvisioningAgentFacts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{Ending, Phase, Receipt, StepEnding, StepRecord, sign};
+use protocol::step::{Product, Step};
 use protocol::{
-    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, StepIndex,
-    TargetId, Timestamp,
+    Attempt, BundleId, Digest, Epoch, EventIndex, Generation, PlanId, RolloutId, ServiceOptions,
+    StepIndex, TargetId, Timestamp, Version,
 };
 
 use crate::common;
@@ -38,6 +39,8 @@ pub(crate) struct World {
     written: (&'static str, &'static str, &'static str),
     /// How the steps of the next run end; none are told where that is not looked at.
     steps: Vec<StepRecord>,
+    /// What the next run finds of Connect, behind what it finds of the agent.
+    of_connect: Vec<Finding>,
     events: u64,
 }
 
@@ -50,6 +53,7 @@ impl World {
             now: NOW,
             written: ("", "", "\"a.test\""),
             steps: Vec::new(),
+            of_connect: Vec::new(),
             events: 0,
         };
         world.take(&common::enrolled(&world.server, world.key.public()), None);
@@ -126,6 +130,16 @@ impl World {
             step: StepIndex(0),
             findings: findings.clone(),
         });
+        if !self.of_connect.is_empty() {
+            let of_connect = |step: &Step| matches!(step, Step::Preflight(asked) if asked.product == Product::Connect);
+            let mut steps = plan.targets[&self.server].phases[0].steps.iter();
+            let at = steps.position(of_connect).unwrap();
+            self.tell(&Event::Probed {
+                generation,
+                step: StepIndex(u16::try_from(at).unwrap()),
+                findings: self.of_connect.clone(),
+            });
+        }
         let blocking: Vec<Finding> = findings.into_iter().filter(Finding::blocks).collect();
         if let (Ending::Failed(what), false) = (&ending, blocking.is_empty()) {
             let mut failure = Failure::plain(what.clone());
@@ -168,7 +182,7 @@ impl World {
     }
 
     pub(crate) fn preflight(&mut self, number: u32, findings: Vec<Finding>) {
-        let ending = if findings.iter().any(Finding::blocks) {
+        let ending = if findings.iter().chain(&self.of_connect).any(Finding::blocks) {
             Ending::Failed("a finding blocks".to_owned())
         } else {
             Ending::Completed
@@ -334,6 +348,92 @@ fn an_answer_to_another_topology_counts_as_not_read_and_says_what_was_not_asked(
         // Asked anew, it counts.
         world.preflight(2, vec![passes()]);
         assert!(matches!(world.standing(), Standing::Ready { .. }), "{said}");
+    }
+}
+
+/// On a server with both products a plan changes one, and its own preflight asks about that one: what was found of the other one stops
+/// nothing of it.
+#[test]
+fn what_was_found_of_the_other_product_is_not_told_against_a_plan() {
+    let agent = |version| ProvisioningAgentFacts {
+        version: Some(version),
+        tenant: TENANT.parse().ok(),
+        service: Some(ServiceState::Running),
+        account: Some("CONTOSO\\provAgentgMSA$".to_owned()),
+        options: Some(ServiceOptions::default()),
+        updater: None,
+        owes_registration: None,
+    };
+    let connect = |version| ConnectFacts {
+        version: Some(version),
+        service: Some(ServiceState::Running),
+        staging: Some(false),
+        cycle_enabled: Some(true),
+        suspended: Some(false),
+    };
+    let both = "[connect.c]\nforests = [\"a.test\"]\nservers = [\"s1.a.test\"]\noverlap = { \"a.test\" = \"pilot\" }\n";
+    for (facts, lane) in [
+        (
+            common::facts(
+                Some(agent(Version::new(1, 1, 2300, 0))),
+                Some(connect(common::CONNECT)),
+            ),
+            "agents.a",
+        ),
+        (
+            common::facts(
+                Some(agent(common::AGENT)),
+                Some(connect(Version::new(2, 5, 190, 0))),
+            ),
+            "connect.c",
+        ),
+    ] {
+        let mut world = World::new();
+        world.written = ("", both, "\"a.test\"");
+        world.tell(&Event::FactsReported(Box::new(facts)));
+        let told = |id, verdict| {
+            let severity = if verdict == Verdict::Fail {
+                Severity::Block
+            } else {
+                Severity::Warn
+            };
+            finding(id, verdict, severity)
+        };
+        let agents = lane == "agents.a";
+        for (number, (of_agent, of_connect, blocks)) in (1..).zip([
+            (Verdict::Pass, Verdict::Pass, false),
+            (Verdict::Fail, Verdict::Pass, agents),
+            (Verdict::Pass, Verdict::Fail, !agents),
+            (Verdict::Fail, Verdict::Fail, true),
+            (Verdict::CannotTell, Verdict::CannotTell, false),
+        ]) {
+            world.of_connect = vec![told("PF74", of_connect)];
+            world.preflight(number, vec![told("PF12", of_agent)]);
+            let plan = world.plan(Purpose::Install);
+            assert_eq!(plan.targets[&world.server].lane, lane);
+            let case = format!("{lane}, {of_agent:?}, {of_connect:?}: {:?}", plan.readiness);
+            let (own, other) = if agents {
+                ("PF12", "PF74")
+            } else {
+                ("PF74", "PF12")
+            };
+            let warned = plan
+                .warnings
+                .iter()
+                .find(|one| one.contains("was not ready"));
+            assert_eq!(warned.is_some(), blocks, "{case}");
+            assert!(!render(&plan).contains(other), "{case}");
+            match world.standing() {
+                Standing::Blocked { blocks, .. } => {
+                    assert!(blocks.len() == 1 && blocks[0].contains(own), "{case}");
+                }
+                Standing::Ready { untold, .. } => {
+                    let one = usize::from(of_agent == Verdict::CannotTell);
+                    assert_eq!(untold.len(), one, "{case}");
+                }
+                Standing::NotRead { why } => panic!("{why}: {case}"),
+            }
+        }
     }
 }
 

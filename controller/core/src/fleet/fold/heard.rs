@@ -98,6 +98,7 @@ impl Fleet {
                 }
                 self.change(target, *generation, |work| {
                     work.findings.clear();
+                    work.found_at.clear();
                     work.said.clear();
                 });
             }
@@ -252,8 +253,8 @@ impl Fleet {
             }
             Event::Probed {
                 generation,
+                step,
                 findings,
-                ..
             } => {
                 let told = findings.iter().rev().find(|finding| {
                     finding.id == IDENTITY && finding.verdict != Verdict::CannotTell
@@ -264,6 +265,7 @@ impl Fleet {
                 }
                 self.change(target, *generation, |work| {
                     work.findings.extend(findings.iter().cloned());
+                    work.found_at.resize(work.findings.len(), *step);
                     work.found = now;
                 });
             }
@@ -425,7 +427,9 @@ impl Fleet {
         let facts = known.and_then(|known| known.facts.as_ref());
         let seen = facts.map(|(_, facts)| facts.essence());
         let whose = (target, *key, open.bundle);
-        let findings = work.findings.as_slice();
+        let steps_of = work.found_at.iter().copied();
+        let findings: Vec<readiness::Told> = steps_of.zip(work.findings.iter().cloned()).collect();
+        let findings = findings.as_slice();
         let gmsa = self.gmsa_of(open.rollout, target).cloned();
         let part = rollout.and_then(|rollout| rollout.plan.targets.get(target));
         let phase = part.and_then(|part| part.phases.get(work.phase));

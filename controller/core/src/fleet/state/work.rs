@@ -172,6 +172,8 @@ pub struct Work {
     pub grade: Option<Grade>,
     /// Findings of its probes, newest run.
     pub findings: Vec<Finding>,
+    /// At which step of its bundle each of them was told, in their order.
+    pub found_at: Vec<StepIndex>,
     /// When the newest of them was told.
     pub found: Timestamp,
     /// What its steps said, newest phase.
@@ -254,6 +256,7 @@ impl Work {
             phase: 0,
             grade: None,
             findings: Vec::new(),
+            found_at: Vec::new(),
             found: now,
             said: Vec::new(),
             receipts: 0,
