@@ -166,18 +166,21 @@ async fn ask(
 
 /// Counts what a domain holds.
 pub async fn census(census: &Census, secrets: &Secrets) -> Outcome {
-    match tokio::time::timeout(COUNT, count(census, secrets)).await {
-        Ok(Ok(counted)) => Outcome::Counted(Box::new(counted)),
+    let mut counted = Counted::default();
+    match tokio::time::timeout(COUNT, count(census, secrets, &mut counted)).await {
+        Ok(Ok(())) => Outcome::Counted(Box::new(counted)),
+        // What was counted so far is at least what is there.
+        Err(_) if counted.objects > 0 => Outcome::Counted(Box::new(counted)),
         Ok(Err(why)) => Outcome::Failed(format!("{}: {why}", census.server)),
         Err(_) => Outcome::Failed(format!(
-            "{}: the count did not end within {} s",
+            "{}: nothing was counted within {} s",
             census.server,
             COUNT.as_secs()
         )),
     }
 }
 
-async fn count(census: &Census, secrets: &Secrets) -> Result<Counted, String> {
+async fn count(census: &Census, secrets: &Secrets, counted: &mut Counted) -> Result<(), String> {
     // What belongs to the system itself is not synchronized ([K]).
     const WHAT: &str = "(&(|(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))(objectClass=group))(!(isCriticalSystemObject=TRUE)))";
     let (mut ldap, _driver) = open(&census.server, &census.account, secrets).await?;
@@ -191,7 +194,6 @@ async fn count(census: &Census, secrets: &Secrets) -> Result<Counted, String> {
         .streaming_search_with(adapters, &census.base, scope, WHAT, attributes)
         .await
         .map_err(told)?;
-    let mut counted = Counted::default();
     while counted.objects < census.most {
         let Some(entry) = found.next().await.map_err(told)? else {
             found.finish().await.success().map_err(told)?;
@@ -201,7 +203,7 @@ async fn count(census: &Census, secrets: &Secrets) -> Result<Counted, String> {
         let entry = read(SearchEntry::construct(entry));
         counted.add(&entry);
     }
-    Ok(counted)
+    Ok(())
 }
 
 /// Looks for groups of many members.

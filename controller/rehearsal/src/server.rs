@@ -521,10 +521,9 @@ impl Server {
     /// As an agent does, which lets words pass that are for another run. Gives what it tells of a fence that waits for the end of its run,
     /// where that is not to begin.
     fn takes(&mut self, word: &ControlDown, now: Timestamp) -> Option<Wish> {
-        let ends = |fence: &mut Superseding| match word {
-            ControlDown::Pause { rollout } => fence.rollout == *rollout,
-            ControlDown::Abort { generation } => fence.generation == *generation,
-            _ => false,
+        let ends = |fence: &mut Superseding| {
+            matches!(word, ControlDown::Pause { rollout } if fence.rollout == *rollout)
+                || matches!(word, ControlDown::Abort { generation } if fence.generation == *generation)
         };
         let refused = self.superseding.take_if(ends).map(|fence| {
             let bundle = BundleId(Digest::of(&fence.envelope));
@@ -533,20 +532,22 @@ impl Server {
         });
         if let Some(run) = self.run.as_mut() {
             let (own, in_it) = (run.generation(), run.manifest().rollout);
-            match word {
-                ControlDown::Pause { rollout } if *rollout == in_it => run.pause(),
-                ControlDown::Resume { rollout } if *rollout == in_it => run.resume(now),
-                ControlDown::Abort { generation } if *generation == own => run.abort(now),
-                ControlDown::Attested {
-                    generation,
-                    step,
-                    by,
-                } if *generation == own => {
-                    // Whoever says that it is done has done it.
-                    self.twin.add_domains_by_hand();
-                    run.handle_attested(*step, by.clone());
-                }
-                _ => {}
+            if matches!(word, ControlDown::Pause { rollout } if *rollout == in_it) {
+                run.pause();
+            } else if matches!(word, ControlDown::Resume { rollout } if *rollout == in_it) {
+                run.resume(now);
+            } else if matches!(word, ControlDown::Abort { generation } if *generation == own) {
+                run.abort(now);
+            } else if let ControlDown::Attested {
+                generation,
+                step,
+                by,
+            } = word
+                && *generation == own
+            {
+                // Whoever says that it is done has done it.
+                self.twin.add_domains_by_hand();
+                run.handle_attested(*step, by.clone());
             }
         }
         refused

@@ -341,6 +341,10 @@ const ROWS: &[(&str, Part)] = &[
         Without,
     ),
     (
+        "Both: are the servers ready, whose products are as new as their installers?",
+        Without,
+    ),
+    (
         "Both: products that are newer than their installers here",
         Without,
     ),

@@ -8,7 +8,9 @@ mod wizard;
 
 use std::time::Duration;
 
-use protocol::event::{Completion, Failure, GmsaChange, GmsaObject, Grade, Section, Verdict};
+use protocol::event::{
+    Completion, Failure, GmsaChange, GmsaObject, Grade, Section, Severity, Verdict,
+};
 use protocol::facts::{Owed, ProvisioningAgentFacts, ServiceState};
 use protocol::id::{GmsaName, TargetId, TenantId};
 use protocol::options::ProxyAddress;
@@ -21,6 +23,7 @@ use protocol::step::{
 use self::ended::{ended, nothing_left};
 pub use self::verify::verify;
 pub use self::wizard::guide;
+use crate::catalogue;
 use crate::known::{self, Source};
 use crate::op::{Log, Op, RegistryValue, Script};
 use crate::procedure::{Complete, Cx, Flow, Reading, Stop, fail};
@@ -240,23 +243,31 @@ pub(super) fn forget_owed(cx: &mut Cx<'_>) -> Flow<()> {
 
 /// A disabled service of the agent's own is set to start with Windows: the cmdlets and the wizard start it at their end, and would fail there,
 /// behind all that people gave. Nothing is in service, so that no leave is asked for. It is the product's service and no prerequisite of the
-/// server: as with one that is configured, the order to have the agent serve is what lets it be started. Gives what is to be said.
+/// server: as with one that is configured, the order to have the agent serve is what lets it be started. Gives why it could not be set, with
+/// what came before of what people were asked for.
 ///
 /// # Errors
-/// While outcomes are missing, and when it cannot be set: nobody was asked for anything then.
-pub(super) fn enabled(agent: &ProvisioningAgentFacts, cx: &mut Cx<'_>) -> Flow<String> {
+/// While outcomes are missing.
+pub(super) fn enabled(
+    agent: &ProvisioningAgentFacts,
+    given: &str,
+    cx: &mut Cx<'_>,
+) -> Flow<Option<String>> {
     if agent.service != Some(ServiceState::Disabled) {
-        return Ok(String::new());
+        return Ok(None);
     }
-    let name = product::AGENT_SERVICE;
-    match cx.perform(Op::AutomateService {
-        name: name.to_owned(),
-    })? {
-        Ok(()) => Ok(format!("; {name} was disabled: set to start with Windows")),
-        Err(why) => fail(format!(
-            "{name} is disabled, so that no registration starts it, and could not be set to start with Windows: {why}; nobody was asked for anything: set its start type to Automatic on the server, or where a group policy sets it, and retry"
-        )),
-    }
+    let name = product::AGENT_SERVICE.to_owned();
+    // Told before it is done: whatever comes of the step, and in whichever life of the agent, it is known.
+    let read = format!("{name} is disabled; it is set to start with Windows");
+    let mut finding = catalogue::PV04.finding(read, Verdict::Fail);
+    finding.severity = Severity::Warn;
+    cx.note(&[finding])?;
+    let set = cx.perform(Op::AutomateService { name: name.clone() })?;
+    Ok(set.err().map(|why| {
+        format!(
+            "{name} is disabled, so that no registration starts it, and could not be set to start with Windows: {why}; {given}: set its start type to Automatic on the server, or where a group policy sets it, and retry"
+        )
+    }))
 }
 
 /// Signs in, sets the gMSA, adds the domains and restarts the service, all in one PowerShell process. Where that was broken off before
@@ -285,7 +296,9 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     if !preflight::recording(cx)?.is_empty() {
         return by_hand(register, cx);
     }
-    let enabled = enabled(&agent, cx)?;
+    if let Some(why) = enabled(&agent, "nobody was asked for anything", cx)? {
+        return fail(why);
+    }
     let calls = calls_of(register);
     module::require(&calls, cx)?;
     let secrets = secrets(&register.tenant, register.sign_in, &register.domains);
@@ -314,7 +327,8 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         controllers::await_change(change, &register.home_domain, preferred, cx)?;
     }
     // Somebody may have finished the wizard meanwhile, or a policy may have come: what the person gave is not used then.
-    match registered(&register.tenant, gmsa, cx)?.0 {
+    let (state, agent) = registered(&register.tenant, gmsa, cx)?;
+    match state {
         Registered::Yes(summary) if !broken_off(cx)? => {
             let change = change_of(register, changes_gmsa, cx)?;
             cx.leave(change)?;
@@ -326,9 +340,19 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
         }
         Registered::Yes(_) | Registered::No => {}
     }
+    let Some(agent) = agent else {
+        cx.leave(after)?;
+        return fail(
+            "the provisioning agent is not installed any more; what was given was not used",
+        );
+    };
     if !preflight::recording(cx)?.is_empty() {
         cx.leave(after)?;
         return by_hand(register, cx);
+    }
+    if let Some(why) = enabled(&agent, "what was given was not used", cx)? {
+        cx.leave(after)?;
+        return fail(why);
     }
     let before = trouble::Before::now(cx)?;
     let lines = cx.script(
@@ -347,10 +371,7 @@ pub fn register(register: &RegisterProvisioningAgent, cx: &mut Cx<'_>) -> Flow<C
     cx.leave(change)?;
     nothing_left(left)?;
     match registered(&register.tenant, gmsa, cx)?.0 {
-        Registered::Yes(summary) => {
-            let summary = format!("{summary}{enabled}");
-            Ok(configured(Completion::Applied, summary))
-        }
+        Registered::Yes(summary) => Ok(configured(Completion::Applied, summary)),
         Registered::Elsewhere(other) => elsewhere(&other),
         Registered::No => {
             const UNSEEN: &str =

@@ -228,7 +228,19 @@ fn what_hung_controllers_were_not_asked_cannot_be_told() {
                 };
                 all.iter().filter(other).cloned().collect()
             };
-            let (sound, hung) = (home(&sound), home(&hung));
+            let (sound, mut hung) = (home(&sound), home(&hung));
+            // Of a directory that was counted and is small no row of the hardware is told beside the smallest; of this one that may be.
+            let counted = |one: &Finding| one.id == "PF08" && one.what.contains("were counted");
+            let beside = hung.iter().filter(|one| counted(one));
+            let beside: Vec<Verdict> = beside.map(|one| one.verdict).collect();
+            let counts = product == Product::Connect;
+            let told = if counts {
+                &[Verdict::CannotTell][..]
+            } else {
+                &[]
+            };
+            assert_eq!(beside, told, "{product:?} {present}");
+            hung.retain(|one| !counted(one));
             assert_eq!(names(&hung), names(&sound), "{product:?} {present}");
             let behind = [
                 "PF21", "PF25", "PF46", "PF47", "PF48", "PF49", "PF50", "PF52", "PF54", "PF55",

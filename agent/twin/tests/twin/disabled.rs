@@ -1,10 +1,11 @@
 //! An agent that is installed and not configured, whose service somebody has disabled: whatever registers it starts that service at its end,
 //! so it is set to start before anything is asked of a person.
 #![expect(
-    clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
     reason = "a test stops where something is not as it must be, and looks at some events alone"
 )]
+
+use std::cell::Cell;
 
 use agent_core::op::{Op, Outcome};
 use agent_core::product;
@@ -24,6 +25,17 @@ fn disabled(faults: &[Fault]) -> Twin {
     // Whoever is at the wizard takes the account that stands in the task.
     server.choose_account("svcEntraSync$");
     server
+}
+
+/// It tells that the service is disabled and set to start.
+fn tells(event: &Event) -> bool {
+    let Event::Probed { findings, .. } = event else {
+        return false;
+    };
+    let read = "AADConnectProvisioningAgent is disabled; it is set to start with Windows";
+    findings
+        .iter()
+        .any(|one| one.id == "PV04" && one.read == read && !one.blocks())
 }
 
 /// How often a person was asked for a secret, or to come to a wizard.
@@ -54,15 +66,12 @@ fn a_disabled_service_is_set_to_start_before_its_agent_is_registered() {
         assert_eq!(automated.count(), 1, "{what}: {:?}", server.changes);
         assert_eq!(server.changes[0], AUTOMATE, "{what}: before anything else");
         assert!(server.serves(), "{what}");
-        let said = journal.iter().find_map(|event| match event {
-            Event::StepCompleted { summary, .. } => Some(summary.clone()),
-            _ => None,
+        // Told before it is done, and so whatever comes of the step.
+        let told = journal.iter().position(tells);
+        let first = journal.iter().position(|event| {
+            matches!(event, Event::SecretAsked { .. } | Event::TaskOpened { .. })
         });
-        let said = said.unwrap();
-        assert!(
-            said.contains("AADConnectProvisioningAgent was disabled: set to start with Windows"),
-            "{what}: {said}"
-        );
+        assert!(told.is_some() && told < first, "{what}: {journal:?}");
     }
     // One that only does not run is started by the registration itself.
     let mut server = disabled(&[]);
@@ -96,4 +105,30 @@ fn a_service_that_cannot_be_set_to_start_fails_before_anybody_is_asked() {
             "{kind}: {why}"
         );
     }
+}
+
+/// What disables it while a person is waited for is met once more, before what was given is used.
+#[test]
+fn a_service_that_is_disabled_meanwhile_is_set_to_start_before_the_cmdlets() {
+    let mut server = disabled(&[]);
+    let automated = Cell::new(0);
+    // A policy takes it back after the first time.
+    let takes_back = |op: &Op, mut outcome: Outcome| {
+        if matches!(op, Op::AutomateService { .. }) {
+            automated.set(automated.get() + 1);
+        }
+        if let (Op::Service { name }, Outcome::Service(Some(service))) = (op, &mut outcome)
+            && name == product::AGENT_SERVICE
+            && automated.get() == 1
+        {
+            service.state = ServiceState::Disabled;
+        }
+        outcome
+    };
+    let (conclusion, journal, _) =
+        drive_with(vec![register()], &mut server, None, "value", takes_back);
+    let told = journal.iter().filter(|event| tells(event));
+    assert_eq!(told.count(), 2, "{journal:?}");
+    assert_eq!(automated.get(), 2);
+    assert_eq!(conclusion.ending, Ending::Completed, "{conclusion:?}");
 }

@@ -121,6 +121,8 @@ fn whatever_is_set_for_the_agent_waits_for_a_restart() {
     assert_eq!(ending, Ending::Completed);
 }
 
+type Is = fn(&Op) -> bool;
+
 /// A run that was cut off while it mended and was not taken up again has told nobody what it set: the next one does, once.
 #[test]
 fn what_an_earlier_run_has_set_and_not_told_the_next_one_tells() {
@@ -129,14 +131,10 @@ fn what_an_earlier_run_has_set_and_not_told_the_next_one_tells() {
     let was = "Enabled of Client set to 1 (was 0)";
     let earlier = format!("{was} by an earlier run, which had not told it");
     let vault = "VaultSvc set from Disabled to Manual by an earlier run, which had not told it";
-    let stops: [(&str, &dyn Fn(&Op) -> bool); 2] = [
-        (
-            "a value",
-            &|op| matches!(op, Op::SetRegistry { key, .. } if key == ENABLED.0),
-        ),
-        ("the service", &|op| matches!(op, Op::EnableService { .. })),
-    ];
-    let cut_off_behind = |last: &dyn Fn(&Op) -> bool| {
+    let sets = |op: &Op| matches!(op, Op::SetRegistry { key, .. } if key == ENABLED.0);
+    let enables = |op: &Op| matches!(op, Op::EnableService { .. });
+    let stops: [(&str, Is); 2] = [("a value", sets), ("the service", enables)];
+    let cut_off_behind = |last: Is| {
         let mut server = server(&faults);
         let host = Host::model("0");
         let mut run = Procedure::new(false);

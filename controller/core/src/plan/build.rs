@@ -156,7 +156,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let (mut alarms, mut warnings) = (Vec::new(), Vec::new());
     // Nobody asks for servers unless that is what the plan is for.
     let askers = match purpose {
-        Purpose::Discover => discover::askers(topology, known),
+        Purpose::Discover => discover::askers(topology, known, &inputs.beyond.said_off),
         Purpose::Install
         | Purpose::Verify
         | Purpose::Preflight

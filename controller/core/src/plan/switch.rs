@@ -14,7 +14,9 @@ use crate::plan::build::{
     Asked, FENCED, SAID_OFF, lanes, owners, part, strangers, switches_on, tenants,
 };
 use crate::plan::modes::{modes_of, the_one_active};
-use crate::plan::{Compare, Inputs, Kind, LanePlan, Limits, Plan, TargetPlan, Wait, exporting};
+use crate::plan::{
+    Compare, Inputs, Kind, LanePlan, Limits, Plan, TargetPlan, Wait, exporting, lane,
+};
 use crate::recipe::{Answer, switch};
 use crate::topology::{Change, ConnectEntry, Tenant, Topology};
 

@@ -82,7 +82,8 @@ impl Asked {
             "what its account must have",
         );
         other(then.demands_tls != now.demands_tls, "the installer");
-        other(then.stays != now.stays, "whether it is upgraded");
+        // What blocks an upgrade was asked whether or not one was planned: it said more then.
+        other(then.stays && !now.stays, "whether it is upgraded");
         other(
             then.both_tools != now.both_tools,
             "whether Connect synchronizes its domains",
@@ -99,11 +100,7 @@ impl Asked {
 /// The product that a lane of a plan is about.
 #[must_use]
 pub(super) fn product_of(lane: &str) -> Option<Product> {
-    if lane.starts_with("agents.") {
-        Some(Product::ProvisioningAgent)
-    } else {
-        lane.starts_with("connect.").then_some(Product::Connect)
-    }
+    lane::whose(lane).map(|(product, _)| product)
 }
 
 /// A product, as a sentence names it.

@@ -14,11 +14,11 @@ use crate::topology::Topology;
 pub(crate) type Askers = BTreeMap<TargetId, DiscoverServers>;
 
 /// Who asks what: a server of the domain itself before one that only works for it, else nobody.
-pub(crate) fn askers(topology: &Topology, known: &Fleetwide) -> Askers {
+pub(crate) fn askers(topology: &Topology, known: &Fleetwide, off: &BTreeSet<TargetId>) -> Askers {
     let mut askers = Askers::new();
     let targets = topology.targets();
     for domain in topology.covered_domains() {
-        let Some(target) = asker(&domain, topology, &targets, known) else {
+        let Some(target) = asker(&domain, topology, &targets, (known, off)) else {
             continue;
         };
         let asks = askers.entry(target).or_insert_with(|| DiscoverServers {
@@ -40,7 +40,7 @@ fn asker(
     domain: &DomainName,
     topology: &Topology,
     targets: &BTreeSet<TargetId>,
-    known: &Fleetwide,
+    (known, off): (&Fleetwide, &BTreeSet<TargetId>),
 ) -> Option<TargetId> {
     let groups = topology.agents.values().filter(|group| {
         let mut served = group.serves.iter();
@@ -58,15 +58,18 @@ fn asker(
         let told = facts.and_then(|(_, facts)| facts.host.domain.clone());
         told.or_else(|| target.home_domain())
     };
-    let mut reported = known.iter().filter(|(_, known)| known.facts.is_some());
-    let in_it = reported
-        .find(|(target, _)| targets.contains(*target) && home(target).as_ref() == Some(domain))
-        .map(|(target, _)| target.clone());
+    // One that was said to be off is asked nothing until it was seen again.
+    let answers = |target: &TargetId| {
+        let reported = known.get(target).is_some_and(|known| known.facts.is_some());
+        reported && !off.contains(target)
+    };
+    let mut own = targets.iter().filter(|target| answers(target));
+    let in_it = own.find(|target| home(target).as_ref() == Some(domain));
     let works = || {
         let mut works = work_for_it.into_iter();
-        works.find(|target| known.get(target).is_some_and(|known| known.facts.is_some()))
+        works.find(|target| answers(target))
     };
-    in_it.or_else(works)
+    in_it.cloned().or_else(works)
 }
 
 fn accounts(topology: &Topology) -> Vec<GmsaName> {

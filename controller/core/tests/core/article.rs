@@ -937,6 +937,10 @@ const WITHOUT: &[(&str, &str)] = &[
         "nothing is changed: what an installation would set is told",
     ),
     (
+        "Both: are the servers ready, whose products are as new as their installers?",
+        "nothing is changed: what an upgrade alone needs warns",
+    ),
+    (
         "Both: which servers are there?",
         "nothing is changed: a directory is asked",
     ),

@@ -2,7 +2,8 @@
 //! is refused itself.
 #![expect(
     clippy::unwrap_used,
-    reason = "a test stops where something is not as it must be"
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops where something is not as it must be, and looks at some steps alone"
 )]
 
 use controller_core::beyond::Beyond;
@@ -212,6 +213,21 @@ fn it_stays_while_its_successor_could_not_be_installed() {
             "{says}: {why}"
         );
     }
+}
+
+/// Beside a server that needs nobody's database, nobody has to be without one meanwhile.
+#[test]
+fn it_stays_where_another_new_server_can_be_there_first() {
+    let third = format!(", \"{THIRD}\"");
+    let known = known(&[(OLD, is(false)), (NEW, None), (THIRD, None)]);
+    let plan = planned(&third, &known, &common::artifacts());
+    assert!(wizards(&plan, OLD).is_empty());
+    assert_eq!(wizards(&plan, THIRD), [Some(ConnectWork::InstallStaging)]);
+    assert!(plan.irreversible.is_empty(), "{:?}", plan.irreversible);
+    let why = plan.targets[&id(OLD)].why.join("\n");
+    let first = why.find("entrain plan installs Connect on third.a.test");
+    let then = why.find("entrain swap third.a.test");
+    assert!(first.is_some() && first < then, "{why}");
 }
 
 /// Where no database is taken over, the one that stays is installed as staging first, and a swap has somebody to make active.

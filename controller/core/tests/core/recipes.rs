@@ -603,6 +603,15 @@ pub(crate) const CASES: &[Case] = &[
         ask: Ask::Plan(Purpose::Preflight),
     },
     Case {
+        title: "Both: are the servers ready, whose products are as new as their installers?",
+        topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
+        servers: &[
+            ("s1", Has::Agent(common::AGENT, true)),
+            ("s2", Has::Connect(common::CONNECT, false)),
+        ],
+        ask: Ask::Plan(Purpose::Preflight),
+    },
+    Case {
         title: "Both: products that are newer than their installers here",
         topology: "[agents.a]\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[connect.main]\nforests = [\"a.test\"]\nservers = [\"s2.a.test\"]\n",
         servers: &[
@@ -725,8 +734,9 @@ impl Case {
                 return None;
             };
             let given = Given {
-                preferred_dcs: Vec::new(),
+                preferred_dcs: Some(Vec::new()),
                 permissions: rights.iter().copied().collect(),
+                account: None,
             };
             let of_domain = GivenOf::from([("a.test".parse().unwrap(), given)]);
             Some((target(name), of_domain))

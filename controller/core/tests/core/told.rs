@@ -419,7 +419,7 @@ fn what_stands_is_told_as_the_log_has_it() {
     assert_eq!(world.fleet.settings()[&target].generation, ONE);
 
     let resume = ControlDown::Resume { rollout: FIRST };
-    assert_eq!(world.welcome(ONE), [resume.clone()]);
+    assert_eq!(world.welcome(ONE), std::slice::from_ref(&resume));
     let unknown = Record::WentUnknown {
         target: target.clone(),
         generation: ONE,
@@ -465,7 +465,7 @@ fn what_is_said_to_a_run_is_what_stands_for_it() {
     };
     let its = |word: &ControlDown| vec![(target.clone(), word.clone())];
     let words = |world: &World, order: &Order| world.fleet.words_of(FIRST, order, NOW);
-    assert_eq!(world.fleet.standing(&target), [resume.clone()]);
+    assert_eq!(world.fleet.standing(&target), std::slice::from_ref(&resume));
     assert_eq!(words(&world, &Order::Pause), its(&pause));
     assert_eq!(words(&world, &goes_on), its(&resume));
     assert_eq!(words(&world, &Order::Abort), its(&end));
@@ -478,7 +478,7 @@ fn what_is_said_to_a_run_is_what_stands_for_it() {
         why: "x".to_owned(),
         by: "anna".to_owned(),
     });
-    assert_eq!(world.fleet.standing(&target), [pause.clone()]);
+    assert_eq!(world.fleet.standing(&target), std::slice::from_ref(&pause));
     assert_eq!(words(&world, &goes_on), [], "everything stands still");
     assert_eq!(world.fleet.words_of_a_standstill(FIRST), []);
     world.take(&Record::FleetThawed {
@@ -490,7 +490,7 @@ fn what_is_said_to_a_run_is_what_stands_for_it() {
         by: "anna".to_owned(),
     };
     world.take(&ordered(Order::Pause));
-    assert_eq!(world.fleet.standing(&target), [pause.clone()]);
+    assert_eq!(world.fleet.standing(&target), std::slice::from_ref(&pause));
     assert_eq!(world.fleet.words_of_a_standstill(FIRST), its(&pause));
     world.take(&ordered(goes_on.clone()));
 
@@ -527,7 +527,7 @@ fn what_is_said_to_a_run_is_what_stands_for_it() {
         generation: ONE,
     });
     world.take(&ordered(resolve(target.as_str())));
-    assert_eq!(world.welcome(ONE), [end.clone()]);
+    assert_eq!(world.welcome(ONE), std::slice::from_ref(&end));
     world.take(&Record::Restored {
         epoch: Epoch(2),
         parent: Epoch(1),

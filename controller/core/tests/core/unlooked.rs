@@ -22,16 +22,24 @@ const OTHER: &str = "77aa0000-0000-0000-0000-000000000000";
 
 /// Only a server of the first domain has told its facts.
 fn asks(beyond: &Beyond) -> Plan {
+    asks_of(&["s1.a.test"], beyond)
+}
+
+/// Those servers have told their facts.
+fn asks_of(reported: &[&str], beyond: &Beyond) -> Plan {
     let text = format!(
-        "[tenant.main]\nid = \"{MAIN}\"\n[tenant.other]\nid = \"{OTHER}\"\n[agents.near]\ntenant = \"main\"\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\"]\n[agents.far]\ntenant = \"other\"\nserves = [\"far.test\"]\nhosts = [\"s1.far.test\"]\n"
+        "[tenant.main]\nid = \"{MAIN}\"\n[tenant.other]\nid = \"{OTHER}\"\n[agents.near]\ntenant = \"main\"\nserves = [\"a.test\"]\nhosts = [\"s1.a.test\", \"s2.a.test\"]\n[agents.far]\ntenant = \"other\"\nserves = [\"far.test\"]\nhosts = [\"s1.far.test\"]\n"
     );
     let (topology, findings) = parse(&[common::document(text)]);
     assert!(findings.is_empty(), "{findings:?}");
-    let known = Known {
-        facts: Some((NOW, common::facts(None, None))),
-        ..Known::of(Fingerprint(Digest::of(b"s1")))
+    let tells = |server: &&str| {
+        let known = Known {
+            facts: Some((NOW, common::facts(None, None))),
+            ..Known::of(Fingerprint(Digest::of(server.as_bytes())))
+        };
+        (server.parse().unwrap(), known)
     };
-    let known: Fleetwide = [("s1.a.test".parse().unwrap(), known)].into();
+    let known: Fleetwide = reported.iter().map(tells).collect();
     let (policy, artifacts) = (Policy::default(), common::artifacts());
     let inputs = Inputs::of(&topology, &policy, &known, &artifacts, Purpose::Discover);
     plan(Inputs { beyond, ..inputs })
@@ -105,5 +113,14 @@ fn a_domain_whose_only_server_is_off_is_asked_by_nobody() {
     assert!(
         words[0].starts_with("a.test: ") && words[0].contains("none can now"),
         "{words:?}"
+    );
+    // Beside it another one asks.
+    let plan = asks_of(&["s1.a.test", "s2.a.test"], &off);
+    let words = unlooked(&plan, &[], &read(&[MAIN, OTHER]));
+    assert_eq!(words[0], "a.test: no agent has read its directory");
+    assert!(
+        !plan.targets[&"s2.a.test".parse().unwrap()]
+            .phases
+            .is_empty()
     );
 }

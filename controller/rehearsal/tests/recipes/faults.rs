@@ -393,6 +393,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::NoRecycleBin => meets([(any, "PF59")]),
         Fault::SuffixUnverifiable => meets([(counts, "PF57")]),
         Fault::DomainTooLarge => meets([
+            (anchors_uncounted, "PF60?"),
             (anchors, "PF57? PF58! PF60?"),
             (counts_agent, "PF57? PF58!"),
             (counts_full_sql, "PF08 PF57?"),
@@ -402,6 +403,10 @@ fn expected(fault: Fault) -> Expected {
         Fault::GroupTooLarge => meets([(counts_agent, "PF58!")]),
         Fault::AnchorsMissing => meets([(anchors, "PF60")]),
         Fault::DirectoryUnreadable => meets([
+            (
+                anchors_uncounted,
+                "PF46? PF48? PF50? PF52? PF54? PF59? PF60?",
+            ),
             (anchors, "PF46? PF48? PF50? PF52? PF57? PF58? PF59? PF60?"),
             (
                 |place| counts(place) && named(place) && makes(place),
@@ -422,7 +427,7 @@ fn expected(fault: Fault) -> Expected {
                 "PF46? PF48? PF49? PF57? PF58? PF59?",
             ),
             (makes, "PF46? PF48? PF49? PF59?"),
-            (counts, "PF46? PF55? PF57? PF58? PF59?"),
+            (counts, "PF08? PF46? PF55? PF57? PF58? PF59?"),
             (connect, "PF46? PF55? PF59?"),
             (register_with_domain, "PF53?"),
             (verify_rights, "PV18?"),
@@ -580,9 +585,9 @@ fn expected(fault: Fault) -> Expected {
         // The engine of Connect, before an upgrade and behind it.
         Fault::EditedConfiguration => meets([(engine, "PF72")]),
         Fault::CopiedConfiguration => meets([(engine, "PF72?")]),
-        Fault::EngineBusy => meets([(engine, "PF73!")]),
-        Fault::ConsoleOpen => meets([(engine, "PF73!")]).and_facts(),
-        Fault::ExportOld => meets([(engine, "PF74!")]),
+        Fault::EngineBusy => meets([(stays, "PF73"), (engine, "PF73!")]),
+        Fault::ConsoleOpen => meets([(stays, "PF73"), (engine, "PF73!")]).and_facts(),
+        Fault::ExportOld => meets([(stays, "PF74"), (engine, "PF74!")]),
         Fault::DefaultRulesDisabled => meets([(engine, "CU01")]),
         Fault::OverridesSet => meets([(engine, "CU02")]),
         Fault::FullRunLong => meets([(engine, "CU03")]),

@@ -267,6 +267,9 @@ struct Watch {
     /// Servers that were given up in the middle of a run of that number, unknown or passed over: back at their work, they are beside
     /// whoever took their place.
     given_up: BTreeMap<(RolloutId, TargetId), Generation>,
+    /// Servers that got their place in a life of the log that a restore has lost, with the number of their next run by the log that is left: what
+    /// they tell again comes beside whoever has a place by that.
+    told_again: BTreeMap<(RolloutId, TargetId), Generation>,
     /// Servers that were mended: a change that failed while nobody heard of it is made again there.
     mended: BTreeSet<TargetId>,
     checks: u64,
@@ -283,6 +286,11 @@ struct Watch {
     views: u64,
 }
 
+/// Whether it counts against the limit of failures: it is under way, or has failed.
+fn counts(work: &Work) -> bool {
+    work.is_in_flight() || work.state.is_bad() || work.is_passed_over()
+}
+
 impl Watch {
     fn new(plan: &Plan, world: &World) -> Self {
         Self {
@@ -295,6 +303,7 @@ impl Watch {
             active: actives(plan, world),
             again: BTreeSet::new(),
             given_up: BTreeMap::new(),
+            told_again: BTreeMap::new(),
             mended: BTreeSet::new(),
             checks: 0,
             g4: 0,
@@ -410,13 +419,18 @@ impl Watch {
                     continue;
                 }
                 // It has got a place anew since, or is at its end.
-                let anew = world.fleet.open(target).is_some_and(|open| {
-                    let entered = open.anew || !work.has_begun();
-                    let later = |given_up: &Generation| open.generation >= *given_up;
-                    open.rollout == *id && entered && self.given_up.get(&key).is_some_and(later)
-                });
-                if anew || work.state.is_terminal() {
+                let anew = |of: &BTreeMap<_, Generation>| {
+                    world.fleet.open(target).is_some_and(|open| {
+                        let entered = open.anew || !work.has_begun();
+                        let later = |before: &Generation| open.generation >= *before;
+                        open.rollout == *id && entered && of.get(&key).is_some_and(later)
+                    })
+                };
+                if anew(&self.given_up) || work.state.is_terminal() {
                     self.given_up.remove(&key);
+                }
+                if anew(&self.told_again) {
+                    self.told_again.remove(&key);
                 }
             }
             let going = || {
@@ -427,7 +441,9 @@ impl Watch {
             // Whoever only reads is bound by no limit.
             let beyond = under_way().filter(|(target, _)| {
                 let key = (*id, (*target).clone());
-                reads(target) || self.given_up.contains_key(&key)
+                reads(target)
+                    || self.given_up.contains_key(&key)
+                    || self.told_again.contains_key(&key)
             });
             // What is under way when a limit falls goes on.
             *limit = (*limit).max(rollout.plan.limits.in_flight);
@@ -435,11 +451,14 @@ impl Watch {
             let now = under_way().count();
             assert!(now <= most, "in_flight of {id}: {now} of {most}");
             *failures = (*failures).max(rollout.plan.limits.failures);
-            let is_bad = |work: &Work| work.state.is_bad() || work.is_passed_over();
-            let bound = work.iter().filter(|(target, _)| !reads(target));
-            let count = bound
-                .filter(|(_, work)| work.is_in_flight() || is_bad(work))
-                .count();
+            let told_again = |target: &TargetId| {
+                let key = (*id, target.clone());
+                self.told_again.contains_key(&key)
+            };
+            let bound = work
+                .iter()
+                .filter(|(target, work)| counts(work) && !reads(target) && !told_again(target));
+            let count = bound.count();
             assert!(
                 count <= *failures as usize,
                 "{count} failed or are under way in {id}, of {failures}"
@@ -1053,8 +1072,17 @@ fn fleets_under_faults_hold_every_rule_and_come_to_their_end() {
         seeds < 20 || sum.done > sum.targets / 2,
         "most of it is done"
     );
-    let never = asked.iter().find(|(_, times)| *times == 0);
-    assert!(seeds < 20 || never.is_none(), "never asked: {never:?}");
+    // Few of few seeds have a configuration of a domain that ends.
+    let least = |name: &str| {
+        if name == "G10 of a configuration" {
+            200
+        } else {
+            20
+        }
+    };
+    let mut never = asked.iter().filter(|(_, times)| *times == 0);
+    let never = never.find(|(name, _)| seeds >= least(name));
+    assert!(never.is_none(), "never asked: {never:?}");
     // Some kinds of orders are rare: few seeds have none of them.
     let never = orders.iter().find(|(_, times)| *times == 0);
     assert!(seeds < 200 || never.is_none(), "never taken: {never:?}");

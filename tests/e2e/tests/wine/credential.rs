@@ -10,7 +10,7 @@ use crate::agent::retry;
 use crate::cloud_sync::{ENTRIES, entries};
 use crate::server::Wine;
 use crate::wizard::{ACCOUNT, DOMAIN, ended, lines};
-use crate::{PASSWORD, TARGET, goes_on};
+use crate::{PASSWORD, TARGET, WRONG, goes_on};
 
 /// It is installed, and registered with both. The domain's is shown to the real domain controller before anybody signs in, and none of the two
 /// is used where one is not right.
@@ -26,15 +26,14 @@ pub(crate) fn registered_by_credentials(world: &mut World, wine: &Wine) {
     let mut seen = since;
     world.apply(&topology);
     let (user, password) = ADMINISTRATOR;
-    let wrong = "a password of somebody else";
-    for (tenant, domain, says) in [(PASSWORD, wrong, "PF53"), (wrong, password, "AADSTS50126")] {
+    for (tenant, domain, says) in [(PASSWORD, WRONG, "PF53"), (WRONG, password, "AADSTS50126")] {
         seen = gives(world, tenant, (user, domain), seen);
         let over = |event: &Event| matches!(event, Event::RunFinished { .. });
         seen = comes(world, "it is refused", seen, over);
         assert_eq!(world.state(TARGET).0, "failed");
         let why = text(&world.entrain(&["why", TARGET]));
         assert!(why.contains(says), "{why}");
-        assert!(!why.contains(wrong), "{why}");
+        assert!(!why.contains(WRONG), "{why}");
         retry(world);
     }
     gives(world, PASSWORD, ADMINISTRATOR, seen);

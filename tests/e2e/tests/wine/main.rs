@@ -33,9 +33,11 @@ const TARGET: &str = "win-01.corp.contoso.test";
 const TOKEN: &str = "a token of nobody";
 /// What it expects of the tenant's administrator where a credential signs in.
 const PASSWORD: &str = "a password of nobody";
+/// What somebody gives who does not know it.
+const WRONG: &str = "a password of somebody else";
 
 /// Each that somebody gives here.
-const SECRETS: [&str; 4] = [TOKEN, PASSWORD, ADMINISTRATOR.1, SECRET];
+const SECRETS: [&str; 5] = [TOKEN, PASSWORD, WRONG, ADMINISTRATOR.1, SECRET];
 
 /// The state of the server in the newest rollout, which has not come to a stop.
 fn goes_on(world: &World) -> String {

@@ -10,6 +10,7 @@ use crate::catalogue;
 use crate::op::{Counted, FoundGroups};
 use crate::procedure::{Cx, Flow, Reading};
 use crate::step::directory::Directory;
+use crate::step::preflight::silent;
 
 /// What cloud sync supports of one domain, and what LocalDB holds for Connect, in objects (1.10, 2.7 [P]).
 const SUPPORTED: u64 = 150_000;
@@ -40,11 +41,16 @@ pub(super) type Count = Option<(u64, bool)>;
 /// that is met says nothing of the next one.
 pub(super) fn sized(counts: &[Count], cx: &mut Cx<'_>) -> Flow<Option<Finding>> {
     let objects: u64 = counts.iter().flatten().map(|(objects, _)| objects).sum();
+    let whole = counts.iter().all(|count| matches!(count, Some((_, true))));
     let row = HARDWARE.iter().rposition(|(from, ..)| objects >= *from);
     let Some((at, (_, memory, disk))) = row.and_then(|at| Some((at, HARDWARE.get(at)?))) else {
-        return Ok(None);
+        return Ok((!whole).then(|| {
+            let why = format!("{objects} objects were counted, and not to their end");
+            let mut finding = silent::untold(&catalogue::PF08, &why);
+            COUNTED_HARDWARE.clone_into(&mut finding.what);
+            finding
+        }));
     };
-    let whole = counts.iter().all(|count| matches!(count, Some((_, true))));
     let show = |(mib, free): &(u64, u64)| {
         format!("{mib} MiB of memory, {free} MiB of free disk; {objects} objects or more")
     };

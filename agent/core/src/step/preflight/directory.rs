@@ -233,6 +233,9 @@ pub(super) fn survey(
     let directory = controller(product, domain, cx, findings)?;
     if let Err(Silent::Answers(why)) = &directory {
         forest_unanswered(product, domain, why, findings);
+        if product == Product::Connect && beside.connect_goes {
+            findings.push(connect_removal::sign_on_account(Err(why), cx)?);
+        }
         if product == Product::ProvisioningAgent {
             size_unanswered((product, false), why, findings);
             findings.push(untold(&catalogue::PF49, why));

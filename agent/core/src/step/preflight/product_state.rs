@@ -138,7 +138,7 @@ fn logon_right(report: &Report, findings: &mut Vec<Finding>) {
     let mut finding = catalogue::PF34.judge_gently(right, show, |(_, _, fine)| *fine);
     if finding.verdict != Verdict::Pass && !policy.is_empty() {
         finding.fix = format!(
-            "have policy \"{policy}\" allow NT SERVICE\\ALL SERVICES and the gMSA, where it is made: what a policy sets is left as it is"
+            "have policy \"{policy}\" allow NT SERVICE\\ALL SERVICES and the gMSA: what a policy sets is left as it is. An account that the product would make can stand in no policy before: allow a group that it is put into, or have it made beforehand (entrain handover, gmsa = \"NAME$\")"
         );
         if local != Ok(true) {
             finding.owner = Owner::Directory;

@@ -46,7 +46,9 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
     let Some(agent) = agent else {
         return fail("the provisioning agent is not installed");
     };
-    let enabled = enabled(&agent, cx)?;
+    if let Some(why) = enabled(&agent, "nobody was asked for anything", cx)? {
+        return fail(why);
+    }
     let object = GmsaObject {
         domain: guide.home_domain.clone(),
         name: guide.gmsa.clone(),
@@ -77,13 +79,10 @@ fn at_wizard(guide: &GuideProvisioningAgent, unfinished: bool, cx: &mut Cx<'_>) 
         cx.leave(Some(change))?;
     }
     match seen {
-        Ok(Ok(summary)) => {
-            let summary = format!("{summary}{enabled}");
-            Ok(configured(Completion::SeenDone, summary))
-        }
+        Ok(Ok(summary)) => Ok(configured(Completion::SeenDone, summary)),
         Ok(Err(other)) => elsewhere(&other),
         Err(by) => {
-            let summary = format!("attested by {by}; no probe saw the registration{enabled}");
+            let summary = format!("attested by {by}; no probe saw the registration");
             Ok(Complete::new(Completion::Attested { by }, summary))
         }
     }

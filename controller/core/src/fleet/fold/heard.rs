@@ -562,7 +562,11 @@ impl Fleet {
             rollout.plan.targets.get(target)?.phases.get(phase)
         });
         let mut steps = phase.into_iter().flat_map(|phase| &phase.steps);
-        steps.any(|step| matches!(step.serves(), Some(Served::These(_))))
+        // The wizard of a move registers the agent that it brings.
+        steps.any(|step| {
+            matches!(step.serves(), Some(Served::These(_)))
+                || matches!(step, Step::GuideTransition(_))
+        })
     }
 
     /// What a step's cmdlets gave the agent of its domains. A wizard gives no rights, and what an earlier try gave unheard is not

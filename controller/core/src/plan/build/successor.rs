@@ -58,6 +58,17 @@ pub(super) fn successor(
             "no other server has Connect: entrain plan installs Connect on {first} as a staging server, and entrain swap {first} makes it active then"
         ));
     };
+    // Beside one that is installed without anybody's database nobody has to be without a server.
+    if let ConnectSettings::Custom(settings) = &entry.settings
+        && let Some(other) = stay().find(|other| {
+            let heirs = settings.heir_of(server, std::iter::once(*other));
+            heirs.is_none() && !said_off(other)
+        })
+    {
+        return Successor::NotYet(format!(
+            "no other server has Connect: entrain plan installs Connect on {other} as a staging server, and entrain swap {other} makes it active then, before its database goes to {heir}"
+        ));
+    }
     match holds(inputs, entry, tenant, (heir, facts), strangers) {
         Some(why) => Successor::NotYet(format!(
             "{heir} is to take its database over, which begins with its removal: {why}"

@@ -153,6 +153,7 @@ impl Found {
             restarts,
             hosts,
             overridden,
+            stays,
         } = preflight;
         self.word(
             "asked beforehand of",
@@ -193,6 +194,7 @@ impl Found {
         self.either("a restart follows", *restarts);
         self.either("hosts are asked otherwise", hosts.is_some());
         self.either("operators let it pass", overridden.is_some());
+        self.either("what is there stays", *stays);
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
@@ -386,7 +388,7 @@ fn of_cycle(work: &str, cycle: &str) -> String {
 }
 
 /// Questions that are answered by yes and no.
-const EITHER: [&str; 29] = [
+const EITHER: [&str; 30] = [
     "controllers of a domain are preferred",
     "organizational units are chosen",
     "the installer demands TLS 1.2",
@@ -416,6 +418,7 @@ const EITHER: [&str; 29] = [
     "the account of one that is gone is known",
     "a move is given controllers",
     "is put back below a product",
+    "what is there stays",
 ];
 
 /// Questions whose answers are words.
@@ -505,6 +508,11 @@ const NOT_MET: &[(&str, &str, &str)] = &[
         "is put back below a product",
         "yes",
         "an operator says so: undo.rs",
+    ),
+    (
+        "Connect's work and its cycle",
+        "install-staging, released",
+        "a database that is taken over where the cycle is to be off: custom.rs",
     ),
     (
         "Connect's work and its cycle",

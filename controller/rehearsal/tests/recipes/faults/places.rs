@@ -67,6 +67,11 @@ pub(super) fn engine(place: &Place<'_>) -> bool {
     connect(place) && preflight(place).is_some_and(|one| one.present)
 }
 
+/// The engine is there and stays as it is: it is as new as what would be installed.
+pub(super) fn stays(place: &Place<'_>) -> bool {
+    engine(place) && preflight(place).is_some_and(|one| one.stays)
+}
+
 /// The agent is there.
 pub(super) fn there(place: &Place<'_>) -> bool {
     agent(place) && preflight(place).is_some_and(|one| one.present)
@@ -161,6 +166,11 @@ pub(super) fn counts_agent(place: &Place<'_>) -> bool {
 
 pub(super) fn anchors(place: &Place<'_>) -> bool {
     agent(place) && preflight(place).is_some_and(|one| !one.both_tools.is_empty())
+}
+
+/// The same of an agent that is there, for which nothing is counted any more.
+pub(super) fn anchors_uncounted(place: &Place<'_>) -> bool {
+    anchors(place) && !counts(place)
 }
 
 /// The account is named: one that the domain's administrator made beforehand, or the agent's own.

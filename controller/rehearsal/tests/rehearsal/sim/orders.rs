@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use controller_core::fleet::{Fleet, PERMIT_LIFE, Refusal};
+use controller_core::fleet::{Fleet, PERMIT_LIFE, Refusal, Rollout};
 use controller_core::overrides::{Rule, Standing};
 use controller_core::plan::Plan;
 use controller_core::record::Order;
@@ -13,7 +13,7 @@ use protocol::step::Product;
 use protocol::{RolloutId, TargetId, TenantId, Timestamp, Version, limits};
 use rehearsal::{Chance, Pace, Rails, World};
 
-use super::{LEFT, SHARED, Watch};
+use super::{LEFT, SHARED, Watch, counts};
 use crate::common::{CONNECT, NEWEST, TENANT};
 
 /// Each kind, by its name.
@@ -102,6 +102,18 @@ struct Copy {
     told: Fleet,
     rails: Rails,
     pace: Pace,
+}
+
+/// Whoever counts against the limit of failures in each rollout.
+fn counted(fleet: &Fleet) -> BTreeSet<(RolloutId, TargetId)> {
+    let all = fleet.rollouts().iter();
+    let of = |(id, rollout): (&RolloutId, &Rollout)| {
+        let (id, work) = (*id, rollout.work.iter());
+        let counted = work.filter(|(_, work)| counts(work));
+        let keys = counted.map(|(target, _)| (id, target.clone()));
+        keys.collect::<Vec<_>>()
+    };
+    all.flat_map(of).collect()
 }
 
 /// What operators have said, and what they know.
@@ -426,6 +438,15 @@ impl Desk {
             return BTreeSet::new();
         };
         self.restored = true;
+        let left = counted(&copy.told);
+        let before = counted(&world.fleet).into_iter();
+        let lost = before.filter(|key| !left.contains(key));
+        // A place that it gets by the log that is left has the next number of that log.
+        let next = lost.map(|(id, target)| {
+            let next = copy.told.next_generation(&target);
+            ((id, target), next)
+        });
+        watch.told_again.extend(next);
         world.restore(copy.entries);
         self.orders.given("restore", true);
         watch.goes_back(copy.entries, copy.told, (copy.rails, copy.pace));
