@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use link::{Connection, Ended, Endpoint, FrameReceiver, FrameSender, LinkError, client_tls};
-use protocol::Epoch;
+use protocol::chance;
 use protocol::wire::latest::{
     BundleAnswer, BundleOffer, ControlDown, ControlUp, EventsDown, EventsUp, Hello, Opening,
     Welcome,
@@ -105,7 +105,7 @@ pub async fn keep(endpoint: Endpoint, dial: watch::Receiver<Dial>, inbound: mpsc
         if inbound.send(Inbound::Lost(ended)).await.is_err() {
             return;
         }
-        let pause = backoff.after(attempt, Epoch::by_chance().0);
+        let pause = backoff.after(attempt, chance());
         let wait = if refused { REFUSED_PAUSE } else { pause };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

@@ -215,12 +215,22 @@ impl Epoch {
     /// When the operating system has no randomness to give.
     #[must_use]
     pub fn by_chance() -> Self {
-        let mut bytes = [0; 8];
-        aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives randomness");
         // It stands in records, whose JSON operators read with SQL: whole numbers have a sign there, and one above that loses digits.
-        Self(u64::from_le_bytes(bytes) >> 1)
+        Self(chance() >> 1)
     }
 }
+
+/// Any number, from the operating system's randomness.
+///
+/// # Panics
+/// When the operating system has no randomness to give.
+#[must_use]
+pub fn chance() -> u64 {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives randomness");
+    u64::from_le_bytes(bytes)
+}
+
 number_id!(
     /// Place of an event in a journal, from 1; 0 means "none yet".
     EventIndex, u64, ""

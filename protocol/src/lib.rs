@@ -37,7 +37,7 @@ pub use database::{ConnectDatabase, DatabaseName, SqlServerName};
 pub use digest::Digest;
 pub use id::{
     Attempt, BundleId, DomainName, EnvironmentName, Epoch, EventIndex, Fingerprint, Generation,
-    GmsaName, PlanId, RolloutId, StepIndex, TargetId, TenantId,
+    GmsaName, PlanId, RolloutId, StepIndex, TargetId, TenantId, chance,
 };
 pub use options::{ProxyAddress, ServiceOptions};
 pub use overridden::Overridden;

@@ -581,13 +581,13 @@ pub struct VerifyProvisioningAgentRemoved {
     pub home_domain: DomainName,
 }
 
-/// What a step makes an agent serve.
+/// The domains that a step gives an agent to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Served {
-    /// These and no others, as far as is known.
-    These(Vec<DomainName>),
-    /// These too.
-    More(Vec<DomainName>),
+    /// It registers the agent for these; whatever the agent was given before stays.
+    Registers(Vec<DomainName>),
+    /// It adds these to an agent that is registered.
+    Adds(Vec<DomainName>),
 }
 
 /// Guides a person through the removal of Connect Sync, which the vendor supports through its wizard alone (facts 2.16), and

@@ -178,6 +178,12 @@ impl Given {
         let own = self.account.as_deref().zip(account);
         own.is_some_and(|(own, account)| !own.eq_ignore_ascii_case(account))
     }
+
+    /// Whether the rights are that account's: both are known, and they are the same.
+    #[must_use]
+    pub fn is_surely_of(&self, account: Option<&str>) -> bool {
+        self.account.is_some() && account.is_some() && !self.is_of_another(account)
+    }
 }
 
 /// The account of an agent's service without its domain; `None` where it is not told.

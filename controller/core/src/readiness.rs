@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answered::{Answers, attested};
 use crate::fleet::Fleet;
-use crate::plan::{Inputs, Plan};
+use crate::plan::{Inputs, Plan, lane};
 
 mod asked;
 
@@ -265,7 +265,7 @@ pub fn tell(plan: &mut Plan, fleet: &Fleet, inputs: Inputs<'_>, now: Timestamp) 
                 let facts = known.and_then(|known| known.facts.as_ref());
                 let essence = facts.map(|(_, facts)| facts.essence());
                 let asks = asked::would_ask(inputs, target, &part.lane);
-                let of = (target, asked::product_of(&part.lane));
+                let of = (target, lane::product(&part.lane));
                 receipt.standing(of, (essence, asks.as_ref()), fleet.answers(), now)
             },
         );

@@ -82,16 +82,16 @@ impl Step {
         }
     }
 
-    /// The domains that an agent serves once the step was carried out: all of them, or those that it adds.
+    /// The domains that the step gives an agent to serve, beside whatever it has.
     #[must_use]
     pub fn serves(&self) -> Option<Served> {
         let names = |domains: &[ServedDomain]| domains.iter().map(|one| one.name.clone()).collect();
         match self {
             Self::RegisterProvisioningAgent(register) => {
-                Some(Served::These(names(&register.domains)))
+                Some(Served::Registers(names(&register.domains)))
             }
-            Self::GuideProvisioningAgent(guide) => Some(Served::These(guide.domains.clone())),
-            Self::AddDomains(add) => Some(Served::More(names(&add.domains))),
+            Self::GuideProvisioningAgent(guide) => Some(Served::Registers(guide.domains.clone())),
+            Self::AddDomains(add) => Some(Served::Adds(names(&add.domains))),
             Self::ReportFacts
             | Self::DiscoverServers(_)
             | Self::Preflight(_)

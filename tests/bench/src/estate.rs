@@ -63,12 +63,8 @@ impl Estate {
         ensure!(findings.is_empty(), "{:?}", findings.first());
         let known = |target: TargetId| {
             let known = Known {
-                key: SigningKey::generate().public().fingerprint(),
                 facts: Some((BEGIN, facts())),
-                domains: None,
-                owes: false,
-                untold: false,
-                without: controller_core::facts::Without::default(),
+                ..Known::of(SigningKey::generate().public().fingerprint())
             };
             (target, known)
         };

@@ -258,9 +258,11 @@ pub(super) fn enabled(
     }
     let name = product::AGENT_SERVICE.to_owned();
     // Told before it is done: whatever comes of the step, and in whichever life of the agent, it is known.
-    let read = format!("{name} is disabled; it is set to start with Windows");
+    let read = format!("{name} is disabled; Entrain sets it to start with Windows now");
     let mut finding = catalogue::PV04.finding(read, Verdict::Fail);
     finding.severity = Severity::Warn;
+    "nothing by hand, unless a group policy disables it again: have that allow Automatic then"
+        .clone_into(&mut finding.fix);
     cx.note(&[finding])?;
     let set = cx.perform(Op::AutomateService { name: name.clone() })?;
     Ok(set.err().map(|why| {

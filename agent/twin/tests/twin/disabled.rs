@@ -32,7 +32,7 @@ fn tells(event: &Event) -> bool {
     let Event::Probed { findings, .. } = event else {
         return false;
     };
-    let read = "AADConnectProvisioningAgent is disabled; it is set to start with Windows";
+    let read = "AADConnectProvisioningAgent is disabled; Entrain sets it to start with Windows now";
     findings
         .iter()
         .any(|one| one.id == "PV04" && one.read == read && !one.blocks())

@@ -536,6 +536,35 @@ fn hardware_is_judged_by_no_more_than_was_counted() {
         matches!(own.as_slice(), [one] if one.verdict == Verdict::CannotTell && !one.blocks()),
         "{own:?}"
     );
+    // Nor does one that was broken off pass a limit.
+    let in_part = |op: &Op, outcome: Outcome| match op {
+        Op::Census(_) => Outcome::Counted(Box::new(agent_core::op::Counted {
+            objects: 10,
+            users: 10,
+            ..agent_core::op::Counted::default()
+        })),
+        _ => outcome,
+    };
+    for product in [Product::ProvisioningAgent, Product::Connect] {
+        let (step, mut cut) = server(product, &[]);
+        let Step::Preflight(mut asked) = step else {
+            panic!("{step:?}")
+        };
+        asked.database = None;
+        let step = Step::Preflight(asked);
+        let perform = |cx: &mut Cx<'_>| step::perform(&step, cx);
+        let (_, seen, _) = drive_with(&mut cut, perform, in_part);
+        let own = seen
+            .iter()
+            .find(|one| one.id == "PF58" && !one.what.contains("largest group"));
+        let own = own.unwrap();
+        assert_eq!(own.verdict, Verdict::CannotTell, "{product:?}: {own:?}");
+        assert!(
+            own.read
+                .contains("10 objects were counted, and not to their end"),
+            "{own:?}"
+        );
+    }
     for (full, objects, verdict, wanted) in [
         (true, 700_000, Verdict::Fail, Some("500 GB")),
         (true, 400_000, Verdict::Fail, Some("450 GB")),

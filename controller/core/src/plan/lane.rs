@@ -26,10 +26,16 @@ pub fn whose(lane: &str) -> Option<(Product, &str)> {
     agents().or_else(connect)
 }
 
+/// The product that a lane is of. `None` where the name is no lane's.
+#[must_use]
+pub fn product(lane: &str) -> Option<Product> {
+    whose(lane).map(|(product, _)| product)
+}
+
 /// Tells whether a lane is of that product.
 #[must_use]
 pub fn is_of(lane: &str, product: Product) -> bool {
-    whose(lane).is_some_and(|(own, _)| own == product)
+    self::product(lane) == Some(product)
 }
 
 #[cfg(test)]

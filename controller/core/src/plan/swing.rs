@@ -251,7 +251,10 @@ fn seen_to(
     }
     let answer = match then {
         // The swap before it has made another one active.
-        Afterwards::Remove => connect_removal::answer(tenant, from, &facts, &Successor::Nobody),
+        Afterwards::Remove => {
+            let successor = Successor::Swapped(to.clone());
+            connect_removal::answer(tenant, from, &facts, &successor)
+        }
         Afterwards::Upgrade => {
             let told = (&Modes::new(), &[][..], &[][..]);
             let (topology, artifacts) = (inputs.topology, inputs.artifacts);

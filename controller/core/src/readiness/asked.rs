@@ -56,7 +56,12 @@ impl Asked {
         let Some(then) = self.preflights.iter().find(own) else {
             return Some(format!("what {} needs was not asked", named(now.product)));
         };
-        if then == now {
+        // What blocks an upgrade alone was asked whether or not one is planned: that told more.
+        let told = Preflight {
+            stays: then.stays || now.stays,
+            ..then.clone()
+        };
+        if told == *now {
             return None;
         }
         let mut said = domains(&then.domains, &now.domains);
@@ -82,7 +87,6 @@ impl Asked {
             "what its account must have",
         );
         other(then.demands_tls != now.demands_tls, "the installer");
-        // What blocks an upgrade was asked whether or not one was planned: it said more then.
         other(then.stays && !now.stays, "whether it is upgraded");
         other(
             then.both_tools != now.both_tools,
@@ -95,12 +99,6 @@ impl Asked {
         }
         Some(said.join(", "))
     }
-}
-
-/// The product that a lane of a plan is about.
-#[must_use]
-pub(super) fn product_of(lane: &str) -> Option<Product> {
-    lane::whose(lane).map(|(product, _)| product)
 }
 
 /// A product, as a sentence names it.

@@ -46,7 +46,7 @@ impl PhaseWork {
     pub fn configures(&self) -> BTreeSet<DomainName> {
         let served = self.steps.iter().filter_map(Step::serves);
         let names = served.flat_map(|served| match served {
-            Served::These(names) | Served::More(names) => names,
+            Served::Registers(names) | Served::Adds(names) => names,
         });
         names.collect()
     }

@@ -212,6 +212,15 @@ pub struct ConnectEntry {
 }
 
 impl ConnectEntry {
+    /// The server that stays and waits for the database of that one.
+    #[must_use]
+    pub fn heir_of(&self, server: &TargetId) -> Option<&TargetId> {
+        let ConnectSettings::Custom(settings) = &self.settings else {
+            return None;
+        };
+        settings.heir_of(server, self.servers.iter().map(|(other, _)| other))
+    }
+
     /// Whether its settings say that password hashes are synchronized. Express settings do (product facts 2.4 [P]). What an imported file
     /// says of it nobody knows here.
     #[must_use]

@@ -144,12 +144,8 @@ fn planned_here(of: &str) -> Vec<Step> {
         let with_connect = ["s1.c.test", "s1.d.test", "s1.e.test"];
         let connect = with_connect.contains(&server).then_some(old);
         let entry = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, connect))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         known.insert(server.parse().unwrap(), entry);
     }

@@ -41,12 +41,8 @@ fn planned(
     known.insert(
         host.clone(),
         Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(agent, None))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         },
     );
     let plan = plan(Inputs::of(

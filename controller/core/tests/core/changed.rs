@@ -49,13 +49,8 @@ fn id(name: &str) -> TargetId {
 
 fn agent(tenant: &str) -> Facts {
     let agent = ProvisioningAgentFacts {
-        version: Some(Version::new(1, 1, 1373, 0)),
         tenant: tenant.parse().ok(),
-        service: Some(ServiceState::Running),
-        account: Some("A\\provAgentgMSA$".to_owned()),
-        options: Some(protocol::ServiceOptions::default()),
-        updater: None,
-        owes_registration: None,
+        ..common::old_agent()
     };
     common::facts(Some(agent), None)
 }

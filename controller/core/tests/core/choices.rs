@@ -184,12 +184,8 @@ fn pages(written: &str) -> TaskText {
 
 fn reported(connect: Option<ConnectFacts>) -> Known {
     Known {
-        key: SigningKey::generate().public().fingerprint(),
         facts: Some((NOW, common::facts(None, connect))),
-        domains: None,
-        owes: false,
-        untold: false,
-        without: controller_core::facts::Without::default(),
+        ..Known::of(SigningKey::generate().public().fingerprint())
     }
 }
 

@@ -183,12 +183,8 @@ pub(crate) fn one_server(now: Timestamp) -> (Plan, TargetId, PublicKey) {
     let target: TargetId = "s1.a.test".parse().expect("a name");
     let key = SigningKey::generate().public();
     let entry = Known {
-        key: key.fingerprint(),
         facts: Some((now, facts(None, None))),
-        domains: None,
-        owes: false,
-        untold: false,
-        without: controller_core::facts::Without::default(),
+        ..Known::of(key.fingerprint())
     };
     let plan = plan(Inputs::of(
         &topology,

@@ -65,12 +65,8 @@ impl World {
         for server in &servers {
             let key = SigningKey::generate().public();
             let entry = Known {
-                key: key.fingerprint(),
                 facts: Some((NOW, facts(None))),
-                domains: None,
-                owes: false,
-                untold: false,
-                without: controller_core::facts::Without::default(),
+                ..Known::of(key.fingerprint())
             };
             known.insert(server.clone(), entry);
             let enrolled = common::enrolled(server, key);
@@ -288,12 +284,8 @@ fn upgrade_of(modes: [Option<bool>; 2], cycle_enabled: Option<bool>) -> Plan {
         }
         let key = SigningKey::generate().public();
         let entry = Known {
-            key: key.fingerprint(),
             facts: Some((NOW, facts)),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(key.fingerprint())
         };
         known.insert(server.parse().unwrap(), entry);
     }

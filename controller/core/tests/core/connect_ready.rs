@@ -10,12 +10,14 @@
 use controller_core::facts::{Fleetwide, Known};
 use controller_core::plan::{Inputs, Plan, Purpose, plan};
 use controller_core::policy::Policy;
+use controller_core::readiness::Asked;
 use controller_core::recipe::connect;
 use controller_core::topology::{Document, check, parse};
 use protocol::facts::ConnectFacts;
 use protocol::key::SigningKey;
+use protocol::signed::{StepEnding, StepRecord};
 use protocol::step::{Preflight, Step};
-use protocol::{TargetId, Timestamp, Version};
+use protocol::{Attempt, StepIndex, TargetId, Timestamp, Version};
 
 use crate::common;
 
@@ -129,6 +131,44 @@ fn a_server_that_is_as_new_as_the_installer_is_told_to_stay() {
         let written = serde_json::to_value(preflight).unwrap();
         assert_eq!(written.get("stays").is_some(), stays);
     }
+}
+
+/// What was asked as of an upgrade told more than what would be asked of a server that stays; the other way round it told less.
+#[test]
+fn a_server_that_stays_was_asked_enough_as_one_that_is_upgraded() {
+    let (topology, _) = parse(&[document("commercial", "settings = {}")]);
+    let (entry, tenant) = (&topology.connect["main"], &topology.tenants["main"]);
+    let (old, new) = (Version::new(2, 5, 190, 0), Version::new(2, 6, 92, 0));
+    let connect = ConnectFacts {
+        version: Some(old),
+        service: None,
+        staging: None,
+        cycle_enabled: None,
+        suspended: None,
+    };
+    let facts = common::facts(None, Some(connect));
+    let asks = |newest| {
+        let steps = connect::readiness(entry, tenant, &target(), &facts, Some(newest));
+        let [Step::Preflight(preflight)] = steps.as_slice() else {
+            panic!("{steps:?}");
+        };
+        preflight.clone()
+    };
+    let (upgraded, stays) = (asks(new), asks(old));
+    let asked = |preflight: &Preflight| {
+        let step = Step::Preflight(preflight.clone());
+        let record = StepRecord {
+            step: StepIndex(0),
+            kind: step.kind().to_owned(),
+            ending: StepEnding::Applied,
+            attempts: Attempt(1),
+            summary: String::new(),
+        };
+        Asked::of(&[step], &[record])
+    };
+    assert_eq!(asked(&upgraded).differs(&stays), None);
+    let told = asked(&stays).differs(&upgraded);
+    assert_eq!(told.unwrap(), "whether it is upgraded was another one");
 }
 
 #[test]

@@ -53,12 +53,8 @@ fn planned(settings: &str, modes: [Option<Option<bool>>; 3]) -> Plan {
             suspended: Some(false),
         });
         let entry = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, connect))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         known.insert(server, entry);
     }
@@ -140,12 +136,8 @@ fn a_server_that_never_reported_may_be_the_active_one() {
     let (topology, _) = parse(&[document("settings = {}")]);
     let entry = |target: &str| {
         let known = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, common::facts(None, None))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         (target.parse().unwrap(), known)
     };

@@ -230,6 +230,21 @@ fn it_stays_where_another_new_server_can_be_there_first() {
     assert!(first.is_some() && first < then, "{why}");
 }
 
+/// One that was fenced has Connect and is not installed: it comes before nobody.
+#[test]
+fn a_fenced_server_is_nobody_who_could_be_there_first() {
+    let third = format!(", \"{THIRD}\"");
+    let fenced = ConnectFacts {
+        service: Some(ServiceState::Disabled),
+        staging: None,
+        ..is(false).unwrap()
+    };
+    let known = known(&[(OLD, is(false)), (NEW, None), (THIRD, Some(fenced))]);
+    let plan = planned(&third, &known, &common::artifacts());
+    assert_eq!(wizards(&plan, OLD), TAKEN_OFF);
+    assert!(wizards(&plan, THIRD).is_empty());
+}
+
 /// Where no database is taken over, the one that stays is installed as staging first, and a swap has somebody to make active.
 #[test]
 fn without_a_database_to_take_over_the_new_one_comes_first() {

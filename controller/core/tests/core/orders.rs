@@ -324,12 +324,8 @@ impl World {
         assert!(findings.is_empty(), "{findings:?}");
         let key = SigningKey::generate().public();
         let entry = Known {
-            key: key.fingerprint(),
             facts: Some((NOW, common::old())),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(key.fingerprint())
         };
         let plan = plan(Inputs::of(
             &topology,

@@ -38,12 +38,8 @@ fn planned(topology: &str, policy: &str, facts: &Facts, purpose: Purpose) -> Pla
     assert!(findings.is_empty(), "{findings:?}");
     let entry = |target: TargetId| {
         let known = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((Timestamp::from_millis(0), facts.clone())),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         (target, known)
     };

@@ -70,12 +70,8 @@ fn fleetwide(topology: &Topology, without: &[&str]) -> (Fleetwide, Vec<(TargetId
         let bare = without.iter().any(|name| target(name) == server);
         let agent = (!bare).then(|| serving(TENANT));
         let entry = Known {
-            key: key.fingerprint(),
             facts: Some((NOW, common::facts(agent, None))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(key.fingerprint())
         };
         known.insert(server.clone(), entry);
         keys.push((server, key));

@@ -55,12 +55,8 @@ fn facts(staging: Option<bool>, version: Version) -> Facts {
 fn known() -> Fleetwide {
     let entry = |(number, server): (usize, &&str)| {
         let entry = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, facts(Some(number != 0), common::CONNECT))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         (server.parse().unwrap(), entry)
     };

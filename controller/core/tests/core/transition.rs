@@ -16,12 +16,12 @@ use controller_core::policy::Policy;
 use controller_core::record::{Order, Record};
 use controller_core::tenant::{Configuration, Job, Observation, Part};
 use controller_core::topology::{Topology, check, parse};
-use protocol::event::{DiscoveredServer, Event};
+use protocol::event::{Completion, DiscoveredServer, Event};
 use protocol::facts::{ConnectFacts, Facts, ServiceState};
 use protocol::key::SigningKey;
 use protocol::signed::{Ending, Phase};
 use protocol::step::{Product, Step};
-use protocol::{BundleId, Digest, Generation, RolloutId, TargetId, TenantId, Timestamp};
+use protocol::{BundleId, Digest, Generation, RolloutId, StepIndex, TargetId, TenantId, Timestamp};
 
 use crate::common;
 
@@ -61,12 +61,8 @@ fn facts(staging: Option<bool>) -> Facts {
 fn known_of(modes: [Option<Facts>; 2]) -> Fleetwide {
     let entry = |(server, facts): (&str, Option<Facts>)| {
         let entry = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: facts.map(|facts| (NOW, facts)),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         (server.parse().unwrap(), entry)
     };
@@ -449,6 +445,39 @@ fn while_a_person_moves_the_tenant_none_active_is_meant_and_none_becomes_active(
         "{alarms:?}"
     );
     assert!(world.fleet.transitions().is_empty());
+}
+
+/// Which domains the wizard gave the agent that it brought nobody has told; somebody else has registered it no more than one at the wizard of
+/// cloud sync.
+#[test]
+fn the_agent_that_a_move_has_brought_was_registered_by_nobody_else() {
+    let mut world = World::new();
+    world.runs(1, "c1.a.test");
+    let generation = world.begins(1, "c1.a.test");
+    let target: TargetId = "c1.a.test".parse().unwrap();
+    let of = &world.fleet.rollouts()[&RolloutId(1)];
+    let mut steps = of.plan.targets[&target].phases[of.work[&target].phase]
+        .steps
+        .iter();
+    let at = steps.position(|step| matches!(step, Step::GuideTransition(_)));
+    let mut with = facts(Some(true));
+    with.provisioning_agent = Some(common::old_agent());
+    let reports = Event::FactsReported(Box::new(with));
+    // Its own step tells it before it is over.
+    world.tells("c1.a.test", &reports);
+    let completed = Event::StepCompleted {
+        generation,
+        step: StepIndex(at.unwrap().try_into().unwrap()),
+        completion: Completion::SeenDone,
+        summary: String::new(),
+        grade: None,
+    };
+    world.tells("c1.a.test", &completed);
+    world.ends("c1.a.test", generation, Ending::Completed);
+    world.tells("c1.a.test", &reports);
+    let known = &world.fleet.known()[&target];
+    assert!(!known.untold && !known.owes, "{known:?}");
+    assert_eq!(known.domains, Some(BTreeSet::new()));
 }
 
 #[test]

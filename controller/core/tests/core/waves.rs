@@ -39,12 +39,8 @@ fn planned(waves: &str) -> Plan {
     assert!(findings.is_empty(), "{findings:?}");
     let entry = |target: TargetId| {
         let known = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((Timestamp::from_millis(0), common::facts(None, None))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         (target, known)
     };

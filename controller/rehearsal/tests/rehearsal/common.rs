@@ -87,12 +87,8 @@ pub(crate) fn planned(
     let mut known = Fleetwide::new();
     for target in topology.targets() {
         let entry = Known {
-            key: SigningKey::generate().public().fingerprint(),
             facts: Some((NOW, facts(&target))),
-            domains: None,
-            owes: false,
-            untold: false,
-            without: controller_core::facts::Without::default(),
+            ..Known::of(SigningKey::generate().public().fingerprint())
         };
         known.insert(target, entry);
     }

@@ -45,8 +45,7 @@ pub(super) fn sized(counts: &[Count], cx: &mut Cx<'_>) -> Flow<Option<Finding>> 
     let row = HARDWARE.iter().rposition(|(from, ..)| objects >= *from);
     let Some((at, (_, memory, disk))) = row.and_then(|at| Some((at, HARDWARE.get(at)?))) else {
         return Ok((!whole).then(|| {
-            let why = format!("{objects} objects were counted, and not to their end");
-            let mut finding = silent::untold(&catalogue::PF08, &why);
+            let mut finding = silent::untold(&catalogue::PF08, &unfinished(objects));
             COUNTED_HARDWARE.clone_into(&mut finding.what);
             finding
         }));
@@ -68,6 +67,11 @@ pub(super) fn sized(counts: &[Count], cx: &mut Cx<'_>) -> Flow<Option<Finding>> 
     COUNTED_HARDWARE.clone_into(&mut finding.what);
     finding.wanted = format!("{memory} GB of memory and {disk} GB of disk");
     Ok(Some(finding))
+}
+
+/// What a count that was not ended says.
+fn unfinished(objects: u64) -> String {
+    format!("{objects} objects were counted, and not to their end")
 }
 
 /// What LocalDB holds is about as much (2.7 [P]), so that it warns; express settings always take it (2.4 [I]).
@@ -112,12 +116,24 @@ pub(super) fn size(
     let counted = directory
         .census(&directory.root.domain, limit, cx)?
         .and_then(|counted| {
-            if counted.users == 0 {
+            if counted.users == 0 && counted.whole {
                 return Err("this account is shown no users, or there are none".to_owned());
+            }
+            if counted.users == 0 {
+                return Err(format!(
+                    "no user among them: {}",
+                    unfinished(counted.objects)
+                ));
             }
             Ok(counted)
         });
-    let objects = counted.clone();
+    // Where the time was over first there may be more than was counted.
+    let objects = counted.clone().and_then(|counted| {
+        if !full && !counted.whole && counted.objects <= limit {
+            return Err(unfinished(counted.objects));
+        }
+        Ok(counted)
+    });
     let number = counted.as_ref().ok();
     let number = number.map(|counted| (counted.objects, counted.whole));
     let show = |counted: &Counted| {
@@ -223,16 +239,17 @@ pub(super) fn anchors(
 /// The same of what was read.
 pub(super) fn anchored(both: &BothTools, all: Reading<Anchors>) -> Finding {
     let all = all.and_then(|all| match all {
-        Anchors { looked: 0, .. } => {
-            Err("this account is shown no users or groups there, or there are none".to_owned())
-        }
+        Anchors {
+            looked: 0,
+            whole: true,
+            ..
+        } => Err("this account is shown no users or groups there, or there are none".to_owned()),
         Anchors {
             looked,
             anchored,
             whole: false,
         } if looked == anchored => Err(format!(
-            "all of the first {looked}; there are more than {}, which are not looked at",
-            limits::MAX_ANCHORS
+            "all of the first {looked}; there may be more, which were not looked at"
         )),
         all => Ok(all),
     });

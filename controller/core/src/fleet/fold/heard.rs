@@ -564,7 +564,7 @@ impl Fleet {
         let mut steps = phase.into_iter().flat_map(|phase| &phase.steps);
         // The wizard of a move registers the agent that it brings.
         steps.any(|step| {
-            matches!(step.serves(), Some(Served::These(_)))
+            matches!(step.serves(), Some(Served::Registers(_)))
                 || matches!(step, Step::GuideTransition(_))
         })
     }
@@ -619,9 +619,8 @@ impl Fleet {
             if had == Some(false) {
                 is.preferred_dcs = Some(domain.preferred_dcs);
             }
-            // What another account was given this one was not, as far as both are known.
-            let known = is.account.is_some() && account.is_some();
-            if !known || is.is_of_another(account.as_deref()) {
+            // What is not surely this account's is not known to be given.
+            if !is.is_surely_of(account.as_deref()) {
                 is.permissions.clear();
             }
             is.account.clone_from(&account);
@@ -638,32 +637,39 @@ impl Fleet {
         completion: Option<&Completion>,
     ) {
         let step = self.open_step(target, generation, step);
-        let Some(served) = step.and_then(Step::serves) else {
-            return;
-        };
+        let moved = matches!(step, Some(Step::GuideTransition(_)));
+        let served = step.and_then(Step::serves);
         let Some(known) = self.known.get_mut(target) else {
             return;
         };
+        // The wizard of a move registers the agent that it brings, and nobody has told which domains it gave it.
+        if moved && completion.is_some() {
+            known.domains.get_or_insert_default();
+            known.owes = false;
+        }
+        let Some(served) = served else {
+            return;
+        };
         match (&served, completion) {
-            (Served::These(_) | Served::More(_), Some(_)) => known.owes = false,
-            (Served::These(_), None) => known.owes = true,
+            (Served::Registers(_) | Served::Adds(_), Some(_)) => known.owes = false,
+            (Served::Registers(_), None) => known.owes = true,
             // Its account was there before.
-            (Served::More(_), None) => {}
+            (Served::Adds(_), None) => {}
         }
         match served {
             // It failed on its way, an earlier try came to its end unheard, or a person did it at the wizard, where a probe sees that it
             // is registered and nothing of its domains: what it was given is not known, and a later step looks there before it adds.
-            Served::These(_)
+            Served::Registers(_)
                 if completion.is_none_or(|how| {
                     matches!(how, Completion::AlreadySo | Completion::SeenDone)
                 }) =>
             {
                 known.domains.get_or_insert_default();
             }
-            Served::More(_) if completion.is_none() => {}
+            Served::Adds(_) if completion.is_none() => {}
             // The cmdlets and the wizard add, and leave what is there, also where its account is set anew. Of one that somebody else registered
             // these are known from now on; which others it was given nobody has told.
-            Served::These(domains) | Served::More(domains) => {
+            Served::Registers(domains) | Served::Adds(domains) => {
                 known.domains.get_or_insert_default().extend(domains);
             }
         }

@@ -8,7 +8,7 @@ use protocol::{DomainName, TargetId};
 
 use crate::facts::Fleetwide;
 use crate::plan::build::forests::{earliest, unverified};
-use crate::plan::build::{Inputs, Member, Purpose, READINESS, inspection, part};
+use crate::plan::build::{Inputs, Member, NEVER_REPORTED, Purpose, READINESS, inspection, part};
 use crate::plan::{TargetPlan, lane};
 use crate::recipe::discover::Askers;
 use crate::recipe::restart::Rule;
@@ -37,15 +37,12 @@ pub(super) fn agents(
         let leave = group.retired.iter().map(|(host, _)| (host, true));
         for (host, leaves) in stay.chain(leave) {
             let known = known.get(host);
-            let facts = known
-                .and_then(|known| known.facts.as_ref())
-                .map(|(_, facts)| facts);
+            let facts = inputs.reported(host);
             let answer = match (facts, purpose) {
                 _ if let Some(answer) = inputs.unanswerable(host) => answer,
                 // Whatever is on the server, and whether it could be read.
-                (_, Purpose::Agents) | (None, _) => {
-                    agent::answer(inputs.roster, inputs.release, host)
-                }
+                (_, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, host),
+                (None, _) => Answer::Nothing(NEVER_REPORTED.to_owned()),
                 (Some(_), Purpose::Discover) => discover::answer(askers, host),
                 (Some(facts), Purpose::Support) => support::answer(tenant, facts),
                 (Some(facts), Purpose::Install) if leaves => {

@@ -11,8 +11,8 @@ use crate::active::{Modes, Verdict};
 use crate::plan::build::forests::suffixes;
 use crate::plan::build::successor::{makes_way, successor};
 use crate::plan::build::{
-    FENCED, Inputs, MOVED, Member, Purpose, READINESS, add_reason, inspection, installs_active,
-    part, strangers,
+    FENCED, Inputs, MOVED, Member, NEVER_REPORTED, Purpose, READINESS, add_reason, inspection,
+    installs_active, part, strangers,
 };
 use crate::plan::import::imports;
 use crate::plan::{TargetPlan, lane, rules};
@@ -76,15 +76,12 @@ pub(super) fn connects(
                 continue;
             }
             let known = known.get(server);
-            let facts = known
-                .and_then(|known| known.facts.as_ref())
-                .map(|(_, facts)| facts);
+            let facts = inputs.reported(server);
             let answer = match (facts, purpose) {
                 _ if let Some(answer) = inputs.unanswerable(server) => answer,
                 // Whatever is on the server, and whether it could be read.
-                (_, Purpose::Agents) | (None, _) => {
-                    agent::answer(inputs.roster, inputs.release, server)
-                }
+                (_, Purpose::Agents) => agent::answer(inputs.roster, inputs.release, server),
+                (None, _) => Answer::Nothing(NEVER_REPORTED.to_owned()),
                 (Some(_), Purpose::Discover) => discover::answer(askers, server),
                 (Some(_), Purpose::Support) => Answer::Nothing(
                     "no way to collect Connect's logs is documented: look into %ProgramData%\\AADConnect on the server".to_owned(),

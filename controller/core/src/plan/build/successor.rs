@@ -45,29 +45,28 @@ pub(super) fn successor(
         Some((other, Some(true) | None)) => return Successor::Swapped((*other).clone()),
         None => {}
     }
-    let heir = match &entry.settings {
-        ConnectSettings::Custom(settings) => settings.heir_of(server, stay()),
-        ConnectSettings::Express | ConnectSettings::Unwritten => {
-            return Successor::NotYet(format!(
-                "no other server has Connect: write custom settings (settings = {{ }}), by which entrain plan installs Connect on {first} as a staging server, and entrain swap {first} makes it active then"
-            ));
-        }
-    };
-    let Some(heir) = heir else {
+    let ConnectSettings::Custom(settings) = &entry.settings else {
         return Successor::NotYet(format!(
-            "no other server has Connect: entrain plan installs Connect on {first} as a staging server, and entrain swap {first} makes it active then"
+            "no other server has Connect: write custom settings (settings = {{ }}), by which entrain plan installs Connect on {first} as a staging server, and entrain swap {first} makes it active then"
         ));
+    };
+    let beside = |other: &TargetId, then: &str| {
+        Successor::NotYet(format!(
+            "no other server has Connect: entrain plan installs Connect on {other} as a staging server, and entrain swap {other} makes it active then{then}"
+        ))
+    };
+    let Some(heir) = entry.heir_of(server) else {
+        return beside(first, "");
     };
     // Beside one that is installed without anybody's database nobody has to be without a server.
-    if let ConnectSettings::Custom(settings) = &entry.settings
-        && let Some(other) = stay().find(|other| {
-            let heirs = settings.heir_of(server, std::iter::once(*other));
-            heirs.is_none() && !said_off(other)
-        })
-    {
-        return Successor::NotYet(format!(
-            "no other server has Connect: entrain plan installs Connect on {other} as a staging server, and entrain swap {other} makes it active then, before its database goes to {heir}"
-        ));
+    let is_free = |other: &&TargetId| {
+        let facts = inputs.reported(other);
+        let bare = facts.is_some_and(|facts| facts.connect.is_none());
+        let waits = settings.heir_of(server, std::iter::once(*other)).is_some();
+        bare && !waits && !said_off(other)
+    };
+    if let Some(other) = stay().find(is_free) {
+        return beside(other, &format!(", before its database goes to {heir}"));
     }
     match holds(inputs, entry, tenant, (heir, facts), strangers) {
         Some(why) => Successor::NotYet(format!(
@@ -133,14 +132,8 @@ pub(super) fn makes_way(
     modes: &Modes,
     targets: &BTreeMap<TargetId, TargetPlan>,
 ) -> bool {
-    let ConnectSettings::Custom(settings) = &entry.settings else {
-        return false;
-    };
     let goes = |server: &TargetId| targets.get(server).is_some_and(TargetPlan::removes_connect);
-    let is_awaited = |server: &TargetId| {
-        let stay = entry.servers.iter().map(|(other, _)| other);
-        settings.heir_of(server, stay).is_some()
-    };
+    let is_awaited = |server: &TargetId| entry.heir_of(server).is_some();
     modes.keys().all(goes) && modes.keys().any(is_awaited)
 }
 
@@ -150,9 +143,6 @@ pub(super) fn left_without(
     known: &Fleetwide,
     targets: &BTreeMap<TargetId, TargetPlan>,
 ) -> Vec<String> {
-    let ConnectSettings::Custom(settings) = &entry.settings else {
-        return Vec::new();
-    };
     let is_active = |server: &TargetId| {
         let facts = known.get(server).and_then(|known| known.facts.as_ref());
         let connect = facts.and_then(|(_, facts)| facts.connect.as_ref());
@@ -166,7 +156,7 @@ pub(super) fn left_without(
                 .is_some_and(TargetPlan::removes_connect)
     });
     let act = |server: &TargetId| {
-        let heir = settings.heir_of(server, entry.servers.iter().map(|(other, _)| other))?;
+        let heir = entry.heir_of(server)?;
         Some(format!(
             "tenant {}: its active Connect server {server} is taken off, and {heir} takes its database over: nothing is synchronized until {heir} is installed onto that, which the plan after this one does, and is made active (entrain swap {heir})",
             entry.tenant.value
