@@ -884,6 +884,8 @@ fn it_dies_as_people_tell_what_they_know() {
     let tenant = StandIn::start(Tenant {
         id: TENANT.to_owned(),
         token: SECRET.to_owned(),
+        // One of its servers is active.
+        sync_enabled: true,
         ..Tenant::default()
     });
     let port = tenant.port.to_string();
