@@ -248,9 +248,16 @@ pub(super) fn anchored(both: &BothTools, all: Reading<Anchors>) -> Finding {
             looked,
             anchored,
             whole: false,
-        } if looked == anchored => Err(format!(
-            "all of the first {looked}; there may be more, which were not looked at"
-        )),
+        } if looked == anchored => {
+            let more = if looked > limits::MAX_ANCHORS {
+                format!("there are more than {}", limits::MAX_ANCHORS)
+            } else {
+                "there may be more".to_owned()
+            };
+            Err(format!(
+                "all of the first {looked}; {more}, which are not looked at"
+            ))
+        }
         all => Ok(all),
     });
     let show = |all: &Anchors| {
