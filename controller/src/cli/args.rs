@@ -57,36 +57,40 @@ pub(crate) struct Documents {
     pub(crate) policy: Option<PathBuf>,
 }
 
+// What `init` is asked for. (A comment of the documentation would take the place of the verb's in its help.)
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where agents dial: host:port, UDP.
+    #[arg(long, value_parser = dialled)]
+    pub(crate) address: String,
+    /// Where to listen.
+    #[arg(long, default_value = "0.0.0.0:7443")]
+    pub(crate) listen: SocketAddr,
+    /// File for the root key, encrypted, outside the state folder: keep it offline.
+    #[arg(long)]
+    pub(crate) root_key: PathBuf,
+    /// Public key of whoever signs releases of the agent, as `entrain release key` writes it. Without one no agent is ever
+    /// upgraded by this controller.
+    #[arg(long)]
+    pub(crate) publisher: Option<PathBuf>,
+    /// How many different operators must say an override, 1 to 5; signed into the trust root, and never changed afterwards. More than one
+    /// needs a socket for several operators (`--socket`).
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_OVERRIDE_OPERATORS)))]
+    pub(crate) override_operators: u32,
+    /// Reads the passphrase from standard input's first line in place of asking.
+    #[arg(long)]
+    pub(crate) passphrase_stdin: bool,
+    /// For models of servers alone.
+    #[arg(long)]
+    pub(crate) simulated: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Makes trust root, authority, bundle key and configuration.
     ///
     /// Example: entrain init --address controller.contoso.com:7443 --root-key /media/usb/root.pem
-    Init {
-        /// Where agents dial: host:port, UDP.
-        #[arg(long, value_parser = dialled)]
-        address: String,
-        /// Where to listen.
-        #[arg(long, default_value = "0.0.0.0:7443")]
-        listen: SocketAddr,
-        /// File for the root key, encrypted, outside the state folder: keep it offline.
-        #[arg(long)]
-        root_key: PathBuf,
-        /// Public key of whoever signs releases of the agent, as `entrain release key` writes it. Without one no agent is ever
-        /// upgraded by this controller.
-        #[arg(long)]
-        publisher: Option<PathBuf>,
-        /// How many different operators must say an override, 1 to 5; signed into the trust root, and never changed afterwards. More than one
-        /// needs a socket for several operators (`--socket`).
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_OVERRIDE_OPERATORS)))]
-        override_operators: u32,
-        /// Reads the passphrase from standard input's first line in place of asking.
-        #[arg(long)]
-        passphrase_stdin: bool,
-        /// For models of servers alone.
-        #[arg(long)]
-        simulated: bool,
-    },
+    Init(Init),
     /// Runs the controller.
     Serve,
     /// Checks a topology and a policy; changes nothing.

@@ -1,25 +1,14 @@
 //! A controller's keys and configuration are made.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use protocol::signed::ControllerKind;
 
 use crate::authority::{self, Settings};
+use crate::cli::args::Init;
 use crate::cli::passphrase::new_passphrase;
 use crate::cli::{exit, output};
 use crate::keys;
-
-/// What `entrain init` is asked for: its arguments.
-pub(super) struct Init {
-    pub(super) simulated: bool,
-    pub(super) address: String,
-    pub(super) listen: SocketAddr,
-    pub(super) root_key: PathBuf,
-    pub(super) publisher: Option<PathBuf>,
-    pub(super) override_operators: u32,
-    pub(super) passphrase_stdin: bool,
-}
 
 /// Makes them in a state folder that has none.
 ///

@@ -13,7 +13,6 @@ use crate::cli::agents::{agents, token};
 use crate::cli::args::{Arguments, Documents, Verb};
 use crate::cli::artifacts::artifact;
 use crate::cli::documents::{ask, asking, check, handover, plan};
-use crate::cli::init::Init;
 use crate::cli::log::{logs, record};
 use crate::cli::overrides::{Said, set_aside};
 use crate::cli::people::{answers, secrets, tasks};
@@ -41,26 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         None => Client::new(&state),
     };
     match arguments.verb {
-        Verb::Init {
-            address,
-            listen,
-            root_key,
-            publisher,
-            override_operators,
-            passphrase_stdin,
-            simulated,
-        } => {
-            let ask = Init {
-                simulated,
-                address,
-                listen,
-                root_key,
-                publisher,
-                override_operators,
-                passphrase_stdin,
-            };
-            init::init(&state, ask)
-        }
+        Verb::Init(ask) => init::init(&state, ask),
         Verb::Serve => serve(&state, socket.as_deref()).await,
         Verb::Check { documents, json } => check(&client, &documents, json.json).await,
         Verb::Schema => output::json(&json_schema()).map(|()| exit::OK),

@@ -55,6 +55,15 @@ fn agent(tenant: &str) -> Facts {
     common::facts(Some(agent), None)
 }
 
+/// A tenant with two Connect servers.
+const TWO: &str =
+    "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
+
+/// The first of them is active, and the other one staging.
+fn first_active(server: &TargetId) -> Facts {
+    connect(Some(common::CONNECT), Some(server.as_str() != "c1.a.test"))
+}
+
 fn connect(version: Option<Version>, staging: Option<bool>) -> Facts {
     let connect = ConnectFacts {
         version,
@@ -137,12 +146,7 @@ impl World {
 
     /// The second server is to become active in place of the first, which is in staging mode by now: all is done that comes before.
     fn swaps() -> Self {
-        let text =
-            "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
-        let facts = |target: &TargetId| {
-            connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"))
-        };
-        let mut world = Self::new(text, facts, |inputs| {
+        let mut world = Self::new(TWO, first_active, |inputs| {
             switch(inputs, &id("c2.a.test")).unwrap()
         });
         for server in ["c2.a.test", "c1.a.test", "c1.a.test"] {
@@ -528,10 +532,7 @@ fn g1_at_an_open_wizard_nobody_goes_on_while_it_would_be_broken() {
         World::swaps().wizard_waits("c2.a.test", spoil, mend, says);
     }
     // Who goes to staging mode makes nobody active, and may go on.
-    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
-    let facts =
-        |target: &TargetId| connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"));
-    let mut first = World::new(text, facts, |inputs| {
+    let mut first = World::new(TWO, first_active, |inputs| {
         switch(inputs, &id("c2.a.test")).unwrap()
     });
     for server in ["c2.a.test", "c1.a.test"] {
@@ -901,8 +902,7 @@ fn g10_what_a_tenant_shows_to_be_beyond_undoing_is_not_done_by_a_plan_that_does_
 
 /// The second of two staging servers is to become active, and none is.
 fn switches(make: impl FnOnce(Inputs<'_>) -> Plan) -> World {
-    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
-    World::new(text, |_| connect(Some(common::CONNECT), Some(true)), make)
+    World::new(TWO, |_| connect(Some(common::CONNECT), Some(true)), make)
 }
 
 fn organization_is(sync_enabled: bool) -> Record {
@@ -954,10 +954,7 @@ fn g10_a_swap_that_would_switch_synchronization_on_names_it_or_is_held() {
 /// Where the active server is still there, it is not put into staging mode for a change that would then be held.
 #[test]
 fn g10_the_active_server_stays_while_its_successor_would_be_held() {
-    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
-    let facts =
-        |target: &TargetId| connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"));
-    let mut world = World::new(text, facts, |inputs| {
+    let mut world = World::new(TWO, first_active, |inputs| {
         switch(inputs, &id("c2.a.test")).unwrap()
     });
     for server in ["c2.a.test", "c1.a.test"] {
@@ -974,12 +971,9 @@ fn g10_the_active_server_stays_while_its_successor_would_be_held() {
 /// Nobody synchronizes meanwhile: it is named and accepted by number, and what a tenant shows afterwards holds nothing.
 #[test]
 fn g10_a_failover_names_what_it_switches_on_and_is_held_by_no_later_reading() {
-    let text = "[connect.main]\nforests = [\"a.test\"]\nservers = [\"c1.a.test\", \"c2.a.test\"]\n";
-    let facts =
-        |target: &TargetId| connect(Some(common::CONNECT), Some(target.as_str() != "c1.a.test"));
     let to_second =
         |inputs: Inputs<'_>| failover(inputs, &id("c2.a.test"), &id("c1.a.test")).unwrap();
-    let mut world = World::new(text, facts, to_second);
+    let mut world = World::new(TWO, first_active, to_second);
     assert!(world.plan.irreversible.is_empty());
     world.take(&organization_is(false));
     let beyond = world.fleet.beyond().clone();
@@ -991,7 +985,7 @@ fn g10_a_failover_names_what_it_switches_on_and_is_held_by_no_later_reading() {
     world.runs_up_to_the_wizard("c2.a.test");
     let hold = world.fleet.hold(ID, &id("c2.a.test"), &world.live, NOW);
     assert!(world.is_offered("c2.a.test"), "{hold:?}");
-    let knows = World::new(text, facts, |inputs| {
+    let knows = World::new(TWO, first_active, |inputs| {
         let beyond = &beyond;
         to_second(Inputs { beyond, ..inputs })
     });
